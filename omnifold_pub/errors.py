@@ -1,0 +1,89 @@
+"""The exceptions of omnifold_pub.
+
+::
+
+    OmnifoldPubError
+    ├── MissingExtraError    an optional dependency is not installed
+    ├── InputError           an input file, its tree, a branch or a value
+    │   └── AnalysisError    the analysis file
+    ├── ObservableError      an expression, a function of the events, a binning
+    ├── TrainingError        the unfolding itself: non-finite weights, empty classes
+    │   └── RunError         the run directory: other inputs, another process, an unfinished campaign
+    ├── PublishError         a release that cannot be written
+    ├── ReleaseError         a release that cannot be read
+    └── StatisticsError      a covariance or a p-value that does not exist
+
+A message says where, what was found, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AnalysisError",
+    "InputError",
+    "MissingExtraError",
+    "ObservableError",
+    "OmnifoldPubError",
+    "PublishError",
+    "ReleaseError",
+    "RunError",
+    "StatisticsError",
+    "TrainingError",
+    "shorten",
+]
+
+
+class OmnifoldPubError(Exception):
+    """Base class of every error that omnifold_pub raises on purpose."""
+
+
+class MissingExtraError(OmnifoldPubError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed. "
+            f"Install it with: pip install 'omnifold-pub[{extra}]'"
+        )
+
+
+class InputError(OmnifoldPubError):
+    """An input file, its tree, one of its branches or their values cannot be used."""
+
+
+class AnalysisError(InputError):
+    """The analysis file is not what its schema asks for."""
+
+
+class ObservableError(OmnifoldPubError):
+    """An expression, a function of the events or a binning cannot be used."""
+
+
+class TrainingError(OmnifoldPubError):
+    """The unfolding went wrong: an empty class, a non-finite weight."""
+
+
+class RunError(TrainingError):
+    """A run directory belongs to other inputs, is in use, or is not finished."""
+
+
+class PublishError(OmnifoldPubError):
+    """A release could not be written; nothing is left under its final name."""
+
+
+class ReleaseError(OmnifoldPubError):
+    """A file is not a release that this version can read."""
+
+
+class StatisticsError(OmnifoldPubError):
+    """A covariance or a p-value cannot be had from what there is."""
+
+
+def shorten(value: object, limit: int = 80) -> str:
+    """Return ``repr(value)``, cut to a length that a message can carry.
+
+    >>> shorten("x" * 200, 12)
+    "'xxxxxxxx..."
+    """
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

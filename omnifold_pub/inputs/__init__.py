@@ -1,0 +1,1 @@
+"""Inputs: the analysis file and the samples it names."""

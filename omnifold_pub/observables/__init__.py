@@ -1,0 +1,1 @@
+"""What can be computed of events: columns, expressions, functions; and their binning."""

@@ -1,0 +1,134 @@
+"""Binnings: one axis of a histogram, after the Unified Histogram Interface (UHI)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from omnifold_pub.errors import ObservableError, shorten
+
+__all__ = ["Axis", "AxisTraits"]
+
+
+@dataclass(frozen=True)
+class AxisTraits:
+    """UHI traits of an axis."""
+
+    circular: bool = False
+    discrete: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Axis(Sequence[tuple[float, float]]):
+    """Bins of an observable: a sequence of (lower, upper) edges.
+
+    A value belongs to a bin if lower <= value < upper; the last bin includes its upper edge, as
+    `numpy.histogram` has it.
+
+    Attributes
+    ----------
+    edges : numpy.ndarray
+        ``edges[bin + 1]``, float64, strictly increasing.
+    name, label : str
+        Of the observable; the label is for pictures.
+    """
+
+    edges: NDArray[np.float64]
+    name: str = ""
+    label: str = ""
+    traits: AxisTraits = AxisTraits()
+
+    @classmethod
+    def from_bins(cls, bins: ArrayLike | Axis | Any, *, name: str = "", label: str = "") -> Axis:
+        """Build from a sequence of edges, or from an axis of ours, of `hist` or of `boost_histogram`.
+
+        Raises
+        ------
+        ObservableError
+            If there are fewer than two edges, or they are not strictly increasing numbers.
+
+        Examples
+        --------
+        >>> Axis.from_bins([0, 10, 30], name="pT")[1]
+        (10.0, 30.0)
+        >>> Axis.from_bins([0, 10, 10])
+        Traceback (most recent call last):
+        ...
+        omnifold_pub.errors.ObservableError: bins: expected strictly increasing edges; edge 2 is 10 after 10
+        """
+        where = f"bins of {name}" if name else "bins"
+        try:
+            edges = np.array(getattr(bins, "edges", bins), dtype=np.float64)
+        except (TypeError, ValueError):
+            msg = f"{where}: expected a sequence of edges; found {shorten(bins)}"
+            raise ObservableError(msg) from None
+        if edges.ndim != 1 or len(edges) < 2:
+            msg = f"{where}: expected a sequence of at least two edges; found {shorten(bins)}"
+            raise ObservableError(msg)
+        wrong = np.flatnonzero(~(np.diff(edges) > 0))  # NaN edges compare false and land here
+        if len(wrong):
+            i = int(wrong[0]) + 1
+            msg = f"{where}: expected strictly increasing edges; edge {i} is {edges[i]:g} after {edges[i - 1]:g}"
+            raise ObservableError(msg)
+        edges.flags.writeable = False
+        return cls(edges=edges, name=name, label=label or name)
+
+    @classmethod
+    def regular(cls, bins: int, lower: float, upper: float, *, name: str = "", label: str = "") -> Axis:
+        """Build ``bins`` equal bins from lower to upper.
+
+        >>> len(Axis.regular(5, 0, 1))
+        5
+        """
+        if bins < 1:
+            msg = f"bins: expected at least one; found {bins}"
+            raise ObservableError(msg)
+        return cls.from_bins(np.linspace(lower, upper, bins + 1), name=name, label=label)
+
+    def __len__(self) -> int:
+        """Return the number of bins."""
+        return len(self.edges) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return the edges of a bin."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = range(len(self))[index]
+        return float(self.edges[i]), float(self.edges[i + 1])
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        """Iterate over the bins' edges."""
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Two axes are equal if name and edges are."""
+        return isinstance(other, Axis) and self.name == other.name and np.array_equal(self.edges, other.edges)
+
+    def __hash__(self) -> int:
+        """Hash of name and edges."""
+        return hash((self.name, self.edges.tobytes()))
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """Return ``width[bin]``."""
+        return np.diff(self.edges)
+
+    @property
+    def centers(self) -> NDArray[np.float64]:
+        """Return ``center[bin]``."""
+        return (self.edges[1:] + self.edges[:-1]) / 2
+
+    def bins_of(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the bin of each value, -1 for those outside and for NaN.
+
+        >>> Axis.from_bins([0, 1, 2]).bins_of(np.array([0.0, 1.0, 2.0, 2.5, np.nan])).tolist()
+        [0, 1, 1, -1, -1]
+        """
+        index = np.searchsorted(self.edges, values, side="right").astype(np.int64) - 1
+        index[values == self.edges[-1]] = len(self) - 1
+        index[(index >= len(self)) | np.isnan(values)] = -1
+        return index

@@ -1,0 +1,167 @@
+"""Events as a mapping of columns, and the value of an observable for each of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import ObservableError, shorten
+from omnifold_pub.observables.expressions import parse
+
+__all__ = ["Definition", "Events", "NanRule", "definition_text", "evaluate"]
+
+Definition = str | Callable[[Mapping[str, NDArray[np.float32]]], NDArray[Any]]
+"""What an observable is: a column, an expression of columns, or a function of the events."""
+
+NanRule = Literal["error", "drop"]
+
+
+class Events(Mapping[str, NDArray[np.float32]]):
+    """Columns of events, read when first used and kept.
+
+    ``events["pT_ll"]`` is a float32 array over the events; NaN marks an object that the event lacks (a
+    second jet, say).
+
+    Parameters
+    ----------
+    size : int
+        Number of events.
+    names : iterable of str
+        Columns there are.
+    load : callable
+        Returns a column by its name.
+    where : str
+        What the events are, for messages.
+    """
+
+    def __init__(
+        self, size: int, names: tuple[str, ...], load: Callable[[str], NDArray[np.float32]], *, where: str
+    ) -> None:
+        self.size = size
+        self.where = where
+        self._names = names
+        self._load = load
+        self._columns: dict[str, NDArray[np.float32]] = {}
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        """Return one column, read-only."""
+        if name not in self._columns:
+            if name not in self._names:
+                close = difflib.get_close_matches(name, self._names, n=3)
+                hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(self._names)}"
+                msg = f"{self.where} has no column {shorten(name)}; {hint}"
+                raise ObservableError(msg)
+            column = self._load(name)
+            column.flags.writeable = False
+            self._columns[name] = column
+        return self._columns[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is such a column, without reading it."""
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the column names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self._names)
+
+
+class _Recording(Mapping[str, NDArray[np.float32]]):
+    """The same events, remembering which columns a function looked at."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self.used: set[str] = set()
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        self.used.add(name)
+        return self.events[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.events
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.events)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+def definition_text(definition: Definition) -> str:
+    """Return an observable's definition as text: the expression, or the function's name."""
+    return definition if isinstance(definition, str) else getattr(definition, "__name__", repr(definition))
+
+
+def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") -> NDArray[np.float64]:
+    """Compute an observable for every event.
+
+    Where a column it uses is absent (no second jet), the observable may be NaN: the event has no such
+    observable and enters no bin. A NaN anywhere else (0/0, the square root of a negative number) is an error.
+
+    Parameters
+    ----------
+    definition : str or callable
+        A column name, an expression, or a function of the events.
+    events : Events
+        Where the columns come from.
+    nan : {"error", "drop"}
+        What to do with a NaN that is not due to an absent object: raise, or leave the event out.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``value[event]``, float64; NaN for events without the observable.
+
+    Raises
+    ------
+    ObservableError
+        For an unknown column, an expression that is not allowed, a function that fails or returns another
+        shape, and a NaN under ``nan="error"``.
+    """
+    name = definition_text(definition)
+    if isinstance(definition, str):
+        if definition in events:
+            used, result = {definition}, np.asarray(events[definition])
+        else:
+            expression = parse(definition)
+            used, result = set(expression.columns), expression(events)
+    elif callable(definition):
+        recording = _Recording(events)
+        try:
+            result = np.asarray(definition(recording))
+        except ObservableError:
+            raise
+        except Exception as error:
+            msg = f"observable function {name!r} failed on {events.where}: {type(error).__name__}: {error}"
+            raise ObservableError(msg) from error
+        used = recording.used
+    else:
+        msg = f"an observable is a column name, an expression or a function; found {shorten(definition)}"
+        raise ObservableError(msg)
+    if result.shape != (events.size,) or result.dtype.kind not in "biuf":
+        msg = (
+            f"observable {name!r}: expected one real number for each of the {events.size} events; "
+            f"found an array of shape {result.shape}, dtype {result.dtype}"
+        )
+        raise ObservableError(msg)
+    values = result.astype(np.float64)
+    undefined = np.isnan(values)
+    if nan == "error" and undefined.any():
+        for column in used:
+            undefined &= ~np.isnan(events[column])
+        count = int(undefined.sum())
+        if count:
+            msg = (
+                f"observable {name!r} is NaN for {count} of {events.size} events that have all its columns, the first "
+                f"in row {int(np.flatnonzero(undefined)[0])}; mend the definition, or leave these events out "
+                'with nan="drop"'
+            )
+            raise ObservableError(msg)
+    return values

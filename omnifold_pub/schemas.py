@@ -1,0 +1,108 @@
+"""The JSON Schemas that come with the package, and checking a document against one.
+
+Schemas are never fetched and never taken from the document they check.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError, best_match
+from referencing import Registry
+
+from omnifold_pub.errors import shorten
+
+__all__ = ["SCHEMA_VERSION", "Problem", "check", "load_schema"]
+
+SCHEMA_VERSION = "1.0.0"
+
+SchemaName = Literal["analysis", "release"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One place where a document is not what its schema asks for.
+
+    Attributes
+    ----------
+    path : str
+        Where in the document, such as ``observables[3].unit``.
+    expected : str
+        What the schema asks for.
+    found : str
+        What stands there.
+    """
+
+    path: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return f"{self.path or 'the document'}: {self.expected}; found {self.found}"
+
+
+@cache
+def load_schema(name: SchemaName) -> dict[str, Any]:
+    """Return a schema of the current version.
+
+    >>> load_schema("release")["title"]
+    'omnifold_pub release metadata'
+    """
+    relative = f"schemas/{SCHEMA_VERSION}/{name}.schema.json"
+    shipped = resources.files("omnifold_pub").joinpath(relative)
+    # In a checkout the schemas stand beside the package; a wheel carries them inside.
+    text = shipped.read_text() if shipped.is_file() else (Path(__file__).parents[1] / relative).read_text()
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def _path(error: ValidationError) -> str:
+    text = ""
+    for step in error.absolute_path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _problem(error: ValidationError) -> Problem:
+    found = shorten(error.instance)
+    # Schemas under control: each of these keywords reads better in words than as jsonschema's message.
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = set(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - known)
+        return Problem(
+            _path(error), f"expected only the keys {', '.join(sorted(known))}", f"unknown {', '.join(map(shorten, unknown))}"
+        )
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return Problem(_path(error), f"expected the keys {', '.join(missing)}", "none of that name")
+    if error.validator == "enum":
+        return Problem(_path(error), f"expected one of {', '.join(map(str, error.validator_value))}", found)
+    if error.validator == "const":
+        return Problem(_path(error), f"expected {error.validator_value!r}", found)
+    if error.validator == "pattern":
+        return Problem(_path(error), f"expected text that matches {error.validator_value}", found)
+    if error.validator == "type":
+        return Problem(_path(error), f"expected {error.validator_value}", found)
+    return Problem(_path(error), f"expected {error.validator} {shorten(error.validator_value)}", found)
+
+
+def check(document: object, name: SchemaName) -> list[Problem]:
+    """Return every problem of a document, in its order; an empty list if there is none.
+
+    >>> check({"schema_version": "1.0.0"}, "analysis")[0].expected.startswith("expected the keys title")
+    True
+    """
+    validator = Draft202012Validator(load_schema(name), format_checker=FormatChecker(), registry=Registry())
+    problems: list[Problem] = []
+    for error in sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path))):
+        problem = _problem(best_match([error]) or error)
+        if problem not in problems:
+            problems.append(problem)
+    return problems

@@ -1,0 +1,1 @@
+"""Weight families into covariances and p-values."""

@@ -1,0 +1,164 @@
+"""Components of the covariance: each declares its kind, and the kind fixes its formula."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import StatisticsError
+
+__all__ = ["REPLICA_KINDS", "CentralRule", "Component", "ComponentResult", "Kind", "component_covariance"]
+
+Kind = Literal["bootstrap", "ensemble", "variation", "two_point", "hessian", "scale", "event_sampling"]
+CentralRule = Literal["mean", "median", "single"]
+
+REPLICA_KINDS: frozenset[Kind] = frozenset({"bootstrap", "ensemble"})
+"""Kinds whose covariance is estimated from a finite number of replicas."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One source of uncertainty, as the metadata of a release declare it.
+
+    Attributes
+    ----------
+    name : str
+        Also the name of its weight family, where it has one.
+    kind : str
+        See `component_covariance`.
+    description : str
+        In words.
+    members : int
+        Columns of its family; 0 for kinds without one.
+    includes_event_sampling : bool
+        True where the multiplicities of the published events are in a bootstrap's weights.
+    correlated : bool
+        False: a two-point counts bin by bin.
+    relative_uncertainty : float
+        Of a scale.
+    seed : int
+        Of a bootstrap's multiplicities, and of the Poisson bootstrap that stands for ``event_sampling``
+        in statistics other than histograms.
+    """
+
+    name: str
+    kind: Kind
+    description: str = ""
+    members: int = 0
+    includes_event_sampling: bool = False
+    correlated: bool = True
+    relative_uncertainty: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def from_metadata(cls, entry: dict[str, Any]) -> Component:
+        """Build from an entry of the metadata's ``components`` (further keys there are provenance)."""
+        return cls(**{key: value for key, value in entry.items() if key in cls.__dataclass_fields__})
+
+    @property
+    def has_family(self) -> bool:
+        """Whether there is a weight family of this name."""
+        return self.kind not in {"scale", "event_sampling"}
+
+
+@dataclass(frozen=True)
+class ComponentResult:
+    """What a component does to one statistic.
+
+    Attributes
+    ----------
+    component : Component
+        The declaration.
+    members : numpy.ndarray
+        ``T[member, bin]`` under each member; empty for an analytic ``event_sampling``.
+    covariance : numpy.ndarray
+        ``covariance[bin, bin]``.
+    """
+
+    component: Component
+    members: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+    @property
+    def replicas(self) -> int:
+        """Members that the covariance is estimated from; 0 where it is analytic."""
+        estimated = self.component.kind in REPLICA_KINDS or self.component.kind == "event_sampling"
+        return len(self.members) if estimated else 0
+
+
+def component_covariance(
+    component: Component,
+    members: NDArray[np.float64],
+    nominal: NDArray[np.float64],
+    *,
+    central: CentralRule,
+) -> NDArray[np.float64]:
+    r"""Compute a component's covariance of a statistic T.
+
+    ================== ====================================================================
+    ``bootstrap``      :math:`\frac{1}{R-1}\sum_m (T_m-\bar T)(T_m-\bar T)^T`
+    ``ensemble``       C/K if the nominal is the mean of the K members, (pi/2) C/K if it is
+                       their median, C if it is a single run; C the sample covariance
+    ``variation``      D D^T, D = T_1 - T_0, or (T_1 - T_2)/2 of an up/down pair
+    ``two_point``      D D^T, or its diagonal where it is declared uncorrelated
+    ``hessian``        sum of D_k D_k^T
+    ``scale``          D D^T with all weights scaled by one plus the relative uncertainty
+    ``event_sampling`` as ``bootstrap``, over Poisson replicas of the published events
+    ================== ====================================================================
+
+    Bootstraps are centred on their own mean: the replicas' bias is reported apart, never folded in. The
+    factor for the median is its asymptotic efficiency for a normal distribution (Kendall and Stuart, The
+    Advanced Theory of Statistics, vol. 1, ch. 10); it is not meant for a handful of members.
+
+    Parameters
+    ----------
+    members : numpy.ndarray
+        ``T[member, bin]``.
+    nominal : numpy.ndarray
+        ``T_0[bin]``.
+    central : {"mean", "median", "single"}
+        How the nominal was made of the ensemble.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``covariance[bin, bin]``, positive semi-definite.
+
+    Raises
+    ------
+    StatisticsError
+        If a replica kind has fewer than two members, or a statistic is not finite.
+
+    Examples
+    --------
+    >>> pair = Component("scale_up_down", "variation")
+    >>> component_covariance(pair, np.array([[3.0], [-1.0]]), np.array([0.0]), central="mean")
+    array([[4.]])
+    """
+    if not np.isfinite(members).all():
+        bad = np.flatnonzero(~np.isfinite(members).all(axis=1))
+        msg = f"component {component.name!r}: the statistic is not finite under member {bad[0]} ({len(bad)} in all)"
+        raise StatisticsError(msg)
+    if component.kind in REPLICA_KINDS or component.kind == "event_sampling":
+        replicas = len(members)
+        if replicas < 2:
+            msg = f"component {component.name!r}: a covariance needs at least 2 replicas; found {replicas}"
+            raise StatisticsError(msg)
+        spread = members - members.mean(axis=0)
+        covariance: NDArray[np.float64] = spread.T @ spread / (replicas - 1)
+        if component.kind == "ensemble" and central != "single":
+            covariance /= replicas
+            if central == "median":
+                covariance *= math.pi / 2
+        return covariance
+    shifts = members - nominal
+    if component.kind == "variation" and len(members) == 2:
+        shifts = (members[:1] - members[1:]) / 2
+    covariance = shifts.T @ shifts
+    if component.kind == "two_point" and not component.correlated:
+        covariance = np.diag(np.diag(covariance))
+    return covariance

@@ -70,12 +70,15 @@ class CampaignConfig:
         Trainings on the same inputs; their mean is the nominal.
     data_bootstrap, mc_bootstrap : int
         Replicas with Poisson(1) multiplicities of the data and of the simulation.
+    trainings_per_variation : int
+        Trainings that are averaged into the one member of each detector variation.
     """
 
     seed: int = 1
     ensemble: int = 4
     data_bootstrap: int = 25
     mc_bootstrap: int = 25
+    trainings_per_variation: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON can hold them."""

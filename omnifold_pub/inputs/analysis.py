@@ -1,0 +1,277 @@
+"""The analysis file: what is unfolded, from which files, and how."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import AnalysisError, InputError, MissingExtraError, shorten
+from omnifold_pub.inputs.root import read_columns
+from omnifold_pub.inputs.sample import Columns, Sample
+from omnifold_pub.schemas import check
+
+__all__ = ["Analysis", "Inputs", "ObservableInput", "read_analysis", "read_inputs"]
+
+
+@dataclass(frozen=True)
+class ObservableInput:
+    """One observable of the analysis.
+
+    Attributes
+    ----------
+    name, description, unit, latex : str
+        For the release's metadata.
+    truth, reco : str
+        Branches at particle and at detector level.
+    encoding : {"linear", "log", "angle"}
+        How the networks see it.
+    may_be_absent : bool
+        Whether an event that passes the selection may lack it.
+    """
+
+    name: str
+    description: str
+    unit: str
+    latex: str
+    truth: str
+    reco: str
+    encoding: str
+    may_be_absent: bool
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """An analysis file that its schema has accepted.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file; paths in it are relative to its folder.
+    document : dict
+        All of it.
+    observables : tuple of ObservableInput
+        With defaults filled in.
+    """
+
+    path: Path
+    document: dict[str, Any]
+    observables: tuple[ObservableInput, ...]
+
+    def file(self, entry: dict[str, Any]) -> Path:
+        """Return the path of an input entry's file."""
+        return self.path.parent / str(entry["file"])
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that an analysis file names, read.
+
+    Attributes
+    ----------
+    simulation, data : Sample
+        Nominal simulation, and the data.
+    variations : dict
+        ``variations[name]``: the simulation with another detector response, row by row.
+    provenance : list of dict
+        Role, file name, sha256 and rows of each file.
+    """
+
+    simulation: Sample
+    data: Sample
+    variations: dict[str, Sample]
+    provenance: list[dict[str, Any]]
+
+
+def read_analysis(path: str | Path) -> Analysis:
+    """Read and check an analysis file.
+
+    Raises
+    ------
+    AnalysisError
+        If it is not YAML or not what the schema asks for; every problem is listed.
+    MissingExtraError
+        If PyYAML is not installed.
+    """
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError("pyyaml", "unfold", "Reading an analysis file") from None
+    path = Path(path)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}"
+        raise AnalysisError(msg) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path}: not YAML: {error}"
+        raise AnalysisError(msg) from None
+    problems = check(document, "analysis")
+    if problems:
+        lines = "\n  ".join(str(problem) for problem in problems)
+        msg = f"{path}: not an analysis file of schema 1.0.0:\n  {lines}"
+        raise AnalysisError(msg)
+    observables = tuple(
+        ObservableInput(
+            name=entry["name"],
+            description=entry["description"],
+            unit=entry["unit"],
+            latex=entry["latex"],
+            truth=entry.get("truth", entry["name"]),
+            reco=entry.get("reco", f"reco_{entry['name']}"),
+            encoding=entry.get("encoding", "linear"),
+            may_be_absent=entry.get("may_be_absent", False),
+        )
+        for entry in document["observables"]
+    )
+    for what, names in (
+        ("observables", [observable.name for observable in observables]),
+        ("inputs.variations", [entry["name"] for entry in document["inputs"].get("variations", [])]),
+    ):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            msg = f"{path}: {what}: expected unique names; found {', '.join(repeated)} more than once"
+            raise AnalysisError(msg)
+    return Analysis(path, document, observables)
+
+
+def sha256(path: Path) -> str:
+    """Return the checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Reader:
+    """Reads the files of one analysis and remembers where they came from."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        self.sentinel: float | None = analysis.document["inputs"].get("sentinel")
+        self.provenance: list[dict[str, Any]] = []
+
+    def branches(self, role: str, entry: dict[str, Any], names: list[str]) -> dict[str, NDArray[Any]]:
+        path = self.analysis.file(entry)
+        columns = read_columns(path, entry["tree"], names)
+        record = {"role": role, "file": path.name, "sha256": sha256(path), "rows": len(columns[names[0]])}
+        if "generator" in entry:
+            record["generator"] = entry["generator"]
+        self.provenance.append(record)
+        return columns
+
+    def level(
+        self, columns: dict[str, NDArray[Any]], level: str, selected: NDArray[np.bool_], where: str
+    ) -> Columns:
+        """Stack one level's observables, and refuse what is absent without leave."""
+        table = Columns.from_arrays(
+            {o.name: columns[getattr(o, level)] for o in self.analysis.observables}, sentinel=self.sentinel
+        )
+        for i, observable in enumerate(self.analysis.observables):
+            absent = selected & ~table.present[:, i]
+            if absent.any() and not observable.may_be_absent:
+                msg = (
+                    f"{where}: branch {getattr(observable, level)!r} is absent (NaN or the sentinel) in {int(absent.sum())} "
+                    f"selected events, the first in row {int(np.flatnonzero(absent)[0])}; declare may_be_absent: true "
+                    "for this observable, or mend the file"
+                )
+                raise InputError(msg)
+        infinite = selected[:, np.newaxis] & table.present & ~np.isfinite(table.values)
+        if infinite.any():
+            row, i = (int(x[0]) for x in np.nonzero(infinite))
+            msg = f"{where}: observable {table.names[i]!r} is infinite in row {row}; remove this event or mend the file"
+            raise InputError(msg)
+        return table
+
+    def flag(self, columns: dict[str, NDArray[Any]], branch: str, where: str) -> NDArray[np.bool_]:
+        column = columns[branch]
+        if not np.isin(column, (0, 1)).all():
+            odd = column[~np.isin(column, (0, 1))][0]
+            msg = f"{where}: branch {branch!r}: expected a selection of true and false; found {odd!r}"
+            raise InputError(msg)
+        return column.astype(bool)
+
+    def ids(self, columns: dict[str, NDArray[Any]], branch: str, where: str) -> NDArray[np.int64]:
+        column = columns[branch]
+        if column.dtype.kind not in "iu":
+            msg = f"{where}: branch {branch!r}: expected integer event ids; found {column.dtype}"
+            raise InputError(msg)
+        return column.astype(np.int64)
+
+    def simulation(self, entry: dict[str, Any]) -> Sample:
+        where = str(self.analysis.file(entry))
+        w_t = entry["truth_weight"]
+        w_r = entry.get("reco_weight", w_t)
+        names = [w_t, w_r, entry["pass_truth"], entry["pass_reco"], entry["event_id"]]
+        names += [branch for o in self.analysis.observables for branch in (o.truth, o.reco)]
+        columns = self.branches("simulation", entry, names)
+        pass_truth = self.flag(columns, entry["pass_truth"], where)
+        pass_reco = self.flag(columns, entry["pass_reco"], where)
+        return Sample(
+            name=where,
+            reco=self.level(columns, "reco", pass_reco, where),
+            pass_reco=pass_reco,
+            reco_weight=columns[w_r].astype(np.float64),
+            event_id=self.ids(columns, entry["event_id"], where),
+            truth=self.level(columns, "truth", pass_truth, where),
+            pass_truth=pass_truth,
+            truth_weight=columns[w_t].astype(np.float64),
+        )
+
+    def data(self, entry: dict[str, Any]) -> Sample:
+        where = str(self.analysis.file(entry))
+        names = [entry["event_id"], *(o.reco for o in self.analysis.observables)]
+        if "weight" in entry:
+            names.append(entry["weight"])
+        columns = self.branches("data", entry, names)
+        size = len(columns[entry["event_id"]])
+        selected = np.ones(size, dtype=bool)
+        return Sample(
+            name=where,
+            reco=self.level(columns, "reco", selected, where),
+            pass_reco=selected,
+            reco_weight=columns[entry["weight"]].astype(np.float64) if "weight" in entry else np.ones(size),
+            event_id=self.ids(columns, entry["event_id"], where),
+            truth=None,
+            pass_truth=np.zeros(size, dtype=bool),
+            truth_weight=np.zeros(size),
+        )
+
+    def variation(self, entry: dict[str, Any], nominal: Sample) -> Sample:
+        where = str(self.analysis.file(entry))
+        names = [entry["pass_reco"], entry["event_id"], *(o.reco for o in self.analysis.observables)]
+        columns = self.branches(f"variation {entry['name']}", entry, names)
+        ids = self.ids(columns, entry["event_id"], where)
+        if not np.array_equal(ids, nominal.event_id):
+            msg = (
+                f"{where}: the event ids are not those of {nominal.name}, row by row "
+                f"({len(ids)} rows here, {len(nominal)} there); a variation must keep the simulation's rows"
+            )
+            raise InputError(msg)
+        pass_reco = self.flag(columns, entry["pass_reco"], where)
+        return nominal.with_reco(self.level(columns, "reco", pass_reco, where), pass_reco, where)
+
+
+def read_inputs(analysis: Analysis) -> Inputs:
+    """Read every file that an analysis names.
+
+    NaN and the sentinel become masks; an observable may be absent only where the analysis says so.
+
+    Raises
+    ------
+    InputError
+        If a file, tree or branch is missing, a sample is empty, a weight is not finite, a value is absent
+        without leave, or a variation's rows are not the simulation's.
+    """
+    document = analysis.document["inputs"]
+    reader = _Reader(analysis)
+    simulation = reader.simulation(document["simulation"])
+    data = reader.data(document["data"])
+    variations = {entry["name"]: reader.variation(entry, simulation) for entry in document.get("variations", [])}
+    clash = sorted(set(variations) & {"nominal", "ensemble", "data_bootstrap", "mc_bootstrap"})
+    if clash:
+        msg = f"{analysis.path}: inputs.variations: {shorten(clash[0])} is the name of a family of its own; rename it"
+        raise AnalysisError(msg)
+    return Inputs(simulation, data, variations, reader.provenance)

@@ -1,0 +1,95 @@
+"""Read flat columns from a ROOT file (TTree or RNTuple) through uproot."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import InputError, MissingExtraError, shorten
+
+__all__ = ["read_columns"]
+
+
+def _uproot() -> types.ModuleType:
+    try:
+        import uproot
+    except ImportError:
+        raise MissingExtraError("uproot", "root", "Reading ROOT files") from None
+    return uproot
+
+
+def _suggest(name: str, there: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, there, n=3)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are {', '.join(there[:20])}{', ...' if len(there) > 20 else ''}" if there else "there is none at all"
+
+
+def read_columns(path: Path, tree: str, branches: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read branches of one number per event.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ROOT file.
+    tree : str
+        TTree or RNTuple in it.
+    branches : sequence of str
+        Each is read once, in any order.
+
+    Returns
+    -------
+    dict
+        ``columns[branch][event]``, with the types of the file.
+
+    Raises
+    ------
+    InputError
+        If the file, the tree or a branch is missing or unreadable, a branch has not one number per event,
+        or there are no events.
+    MissingExtraError
+        If uproot is not installed.
+    """
+    uproot = _uproot()
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise InputError(msg)
+    try:
+        file = uproot.open(path)
+    except (ValueError, OSError, KeyError, IndexError) as error:
+        msg = f"{path}: not a ROOT file, or a damaged one ({shorten(str(error).strip().splitlines()[0], 120)})"
+        raise InputError(msg) from None
+    with file:
+        names = file.keys(cycle=False)
+        if tree not in names:
+            msg = f"{path}: no tree {shorten(tree)}; {_suggest(tree, names)}"
+            raise InputError(msg)
+        events = file[tree]
+        if not hasattr(events, "num_entries"):
+            msg = f"{path}: {tree!r} is a {file.classname_of(tree)}; expected a TTree or an RNTuple"
+            raise InputError(msg)
+        there = list(events.keys())
+        missing = sorted(set(branches) - set(there))
+        if missing:
+            hints = "; ".join(f"{shorten(name)}: {_suggest(name, there)}" for name in missing[:5])
+            msg = f"{path}: tree {tree!r} lacks {len(missing)} of the {len(set(branches))} branches asked for. {hints}"
+            raise InputError(msg)
+        if events.num_entries == 0:
+            msg = f"{path}: tree {tree!r} is empty; expected at least one event"
+            raise InputError(msg)
+        try:
+            columns: dict[str, NDArray[Any]] = events.arrays(sorted(set(branches)), library="np")
+        except (ValueError, OSError, KeyError, IndexError, AssertionError) as error:
+            msg = f"{path}: tree {tree!r} cannot be read, the file may be damaged ({type(error).__name__}: {error})"
+            raise InputError(msg) from error
+    for name, column in columns.items():
+        if column.ndim != 1 or np.asarray(column).dtype.kind not in "biuf":
+            msg = f"{path}: branch {name!r}: expected one number per event; found {column.dtype} {list(column.shape)}"
+            raise InputError(msg)
+    return columns

@@ -1,0 +1,156 @@
+"""Arrays on disk: safetensors files that are whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from omnifold_pub.errors import RunError
+from omnifold_pub.inputs.analysis import Inputs
+from omnifold_pub.inputs.sample import Columns, Sample
+
+__all__ = ["digest", "read_arrays", "read_header", "read_sample", "sample_arrays", "write_arrays"]
+
+Arrays = dict[str, NDArray[Any]]
+
+_PART = ".part"
+
+
+def write_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
+    """Write arrays and a JSON header to a temporary file, flush it to the disk and rename it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    data = save(contiguous, metadata={"header": json.dumps(header, allow_nan=False)})
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        msg = f"{path}: not written: {error.strerror}. Free some space and run the same command again"
+        raise RunError(msg) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left half-written."""
+    for path in folder.glob(f".*{_PART}"):
+        path.unlink(missing_ok=True)
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path}: damaged ({error}); delete it, and the next run makes it again")
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read the JSON header of a file.
+
+    Raises
+    ------
+    RunError
+        If the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header: dict[str, Any] = json.loads(file.metadata()["header"])
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from None
+    return header
+
+
+def read_arrays(path: Path, prefix: str = "") -> Arrays:
+    """Read the arrays whose names begin with a prefix, under the rest of their names.
+
+    Raises
+    ------
+    RunError
+        If the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name[len(prefix) :]: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def digest(arrays: Arrays) -> str:
+    """Return the sha256 of names, types, shapes and contents."""
+    state = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        state.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
+
+
+def _level_arrays(columns: Columns, prefix: str) -> Arrays:
+    return {f"{prefix}values": columns.values, f"{prefix}present": columns.present}
+
+
+def sample_arrays(inputs: Inputs) -> Arrays:
+    """Return everything that the trainings need, as named arrays."""
+    simulation, data = inputs.simulation, inputs.data
+    assert simulation.truth is not None  # a simulation is read with both levels
+    arrays = {
+        "simulation/event_id": simulation.event_id,
+        "simulation/pass_truth": simulation.pass_truth,
+        "simulation/pass_reco": simulation.pass_reco,
+        "simulation/truth_weight": simulation.truth_weight,
+        "simulation/reco_weight": simulation.reco_weight,
+        **_level_arrays(simulation.truth, "simulation/truth/"),
+        **_level_arrays(simulation.reco, "simulation/reco/"),
+        "data/event_id": data.event_id,
+        "data/weight": data.reco_weight,
+        **_level_arrays(data.reco, "data/reco/"),
+    }
+    for name, variation in inputs.variations.items():
+        arrays[f"variations/{name}/pass_reco"] = variation.pass_reco
+        arrays |= _level_arrays(variation.reco, f"variations/{name}/reco/")
+    return arrays
+
+
+def read_sample(path: Path, variation: str | None = None) -> tuple[Sample, Sample]:
+    """Read simulation and data back, the simulation with a variation's detector level if one is named."""
+    names = tuple(read_header(path)["observables"])
+
+    def columns(arrays: Arrays, level: str) -> Columns:
+        return Columns(names, arrays[f"{level}/values"], arrays[f"{level}/present"])
+
+    arrays = read_arrays(path, "simulation/")
+    simulation = Sample(
+        name="simulation",
+        reco=columns(arrays, "reco"),
+        pass_reco=arrays["pass_reco"],
+        reco_weight=arrays["reco_weight"],
+        event_id=arrays["event_id"],
+        truth=columns(arrays, "truth"),
+        pass_truth=arrays["pass_truth"],
+        truth_weight=arrays["truth_weight"],
+    )
+    if variation is not None:
+        varied = read_arrays(path, f"variations/{variation}/")
+        simulation = simulation.with_reco(columns(varied, "reco"), varied["pass_reco"], variation)
+    arrays = read_arrays(path, "data/")
+    size = len(arrays["event_id"])
+    data = Sample(
+        name="data",
+        reco=columns(arrays, "reco"),
+        pass_reco=np.ones(size, dtype=bool),
+        reco_weight=arrays["weight"],
+        event_id=arrays["event_id"],
+        truth=None,
+        pass_truth=np.zeros(size, dtype=bool),
+        truth_weight=np.zeros(size),
+    )
+    return simulation, data

@@ -106,8 +106,17 @@ class Estimate:
         return self._result(component).members.copy()
 
     def bias(self, component: str) -> Vector:
-        """Return ``mean(T_m) - T_0`` per bin: what a bootstrap's replicas shift, never part of the band."""
+        """Return ``mean(T_m) - T_0`` per bin: what a bootstrap's replicas shift, never part of the band.
+
+        Raises
+        ------
+        ObservableError
+            If there is no such component, or it has no members.
+        """
         result = self._result(component)
+        if len(result.members) == 0:
+            msg = f"component {component!r} of kind {result.component.kind} has no members, so no bias"
+            raise ObservableError(msg)
         shift: Vector = result.members.mean(axis=0) - self.nominal
         return shift
 

@@ -56,7 +56,7 @@ def load_schema(name: SchemaName) -> dict[str, Any]:
     'omnifold_pub release metadata'
     """
     relative = f"schemas/{SCHEMA_VERSION}/{name}.schema.json"
-    shipped = resources.files("omnifold_pub").joinpath(relative)
+    shipped = resources.files("omnifold_pub").joinpath(f"_{relative}")
     # In a checkout the schemas stand beside the package; a wheel carries them inside.
     text = shipped.read_text() if shipped.is_file() else (Path(__file__).parents[1] / relative).read_text()
     schema: dict[str, Any] = json.loads(text)
@@ -99,6 +99,10 @@ def check(document: object, name: SchemaName) -> list[Problem]:
     >>> check({"schema_version": "1.0.0"}, "analysis")[0].expected.startswith("expected the keys title")
     True
     """
+    try:
+        json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return [Problem("", "expected what JSON can hold: text, finite numbers, lists and mappings", shorten(str(error)))]
     validator = Draft202012Validator(load_schema(name), format_checker=FormatChecker(), registry=Registry())
     problems: list[Problem] = []
     for error in sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path))):

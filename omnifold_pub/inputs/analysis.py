@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from omnifold_pub.inputs.root import read_columns
 from omnifold_pub.inputs.sample import Columns, Sample
 from omnifold_pub.schemas import check
 
-__all__ = ["Analysis", "Inputs", "ObservableInput", "read_analysis", "read_inputs"]
+__all__ = ["Analysis", "Inputs", "ObservableInput", "parse_analysis", "read_analysis", "read_inputs"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class ObservableInput:
         Branches at particle and at detector level.
     encoding : {"linear", "log", "angle"}
         How the networks see it.
+    offset : float
+        Added before a logarithm.
     may_be_absent : bool
         Whether an event that passes the selection may lack it.
     """
@@ -40,7 +42,8 @@ class ObservableInput:
     latex: str
     truth: str
     reco: str
-    encoding: str
+    encoding: Literal["linear", "log", "angle"]
+    offset: float
     may_be_absent: bool
 
 
@@ -102,14 +105,37 @@ def read_analysis(path: str | Path) -> Analysis:
     except ImportError:
         raise MissingExtraError("pyyaml", "unfold", "Reading an analysis file") from None
     path = Path(path)
+
+    class UniqueKeys(yaml.SafeLoader):
+        """A key that occurs twice is a mistake, not an override."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            repeated = [key for i, key in enumerate(keys) if key in keys[:i]]
+            if repeated:
+                problem = f"the key {repeated[0]!r} occurs twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise AnalysisError(msg) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not YAML: {error}"
         raise AnalysisError(msg) from None
+    return parse_analysis(document, path)
+
+
+def parse_analysis(document: Any, path: Path) -> Analysis:
+    """Check a document against the schema of analysis files; ``path`` is where it came from.
+
+    Raises
+    ------
+    AnalysisError
+        Listing every problem.
+    """
     problems = check(document, "analysis")
     if problems:
         lines = "\n  ".join(str(problem) for problem in problems)
@@ -124,6 +150,7 @@ def read_analysis(path: str | Path) -> Analysis:
             truth=entry.get("truth", entry["name"]),
             reco=entry.get("reco", f"reco_{entry['name']}"),
             encoding=entry.get("encoding", "linear"),
+            offset=float(entry.get("offset", 0)),
             may_be_absent=entry.get("may_be_absent", False),
         )
         for entry in document["observables"]

@@ -21,13 +21,13 @@ from importlib import metadata as installed
 from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import MissingExtraError, OmnifoldPubError, RunError, TrainingError
-from omnifold_pub.inputs.analysis import Analysis, read_analysis, read_inputs
+from omnifold_pub.inputs.analysis import Analysis, parse_analysis, read_analysis, read_inputs
 from omnifold_pub.inputs.sample import Columns
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.config import CampaignConfig, OmniFoldConfig
@@ -74,7 +74,7 @@ class _Campaign:
 
     @property
     def encodings(self) -> tuple[Encoding, ...]:
-        return tuple(cast("Encoding", observable.encoding) for observable in self.analysis.observables)
+        return tuple(Encoding(observable.encoding, observable.offset) for observable in self.analysis.observables)
 
     @property
     def luminosity(self) -> float:
@@ -89,7 +89,7 @@ class _Campaign:
             "engine": ENGINE_VERSION,
             "inputs": inputs_digest,
             "omnifold": self.config.to_dict(),
-            "encodings": self.encodings,
+            "encodings": [asdict(encoding) for encoding in self.encodings],
             "luminosity": self.luminosity,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -238,9 +238,9 @@ def unfold(
                 t for t in campaign.trainings if not _finished(_training_path(campaign.run, t), t, fingerprint)
             ]
             header = {
-                "fingerprint": fingerprint,
+                "analysis": campaign.analysis.document,
                 "observables": [o.name for o in campaign.analysis.observables],
-                "inputs": inputs.provenance,
+                "provenance": inputs.provenance,
             }
             store.write_arrays(_inputs_path(campaign.run), arrays, header)
             del arrays, inputs
@@ -259,26 +259,24 @@ def unfold(
     except filelock.Timeout:
         msg = f"{campaign.run}: another process is at work in this run directory; wait for it, or choose another"
         raise RunError(msg) from None
-    return _collect(campaign)
+    return collect(campaign.run)
 
 
-def collect(analysis: str | Path, run: str | Path) -> UnfoldingResult:
+def collect(run: str | Path) -> UnfoldingResult:
     """Collect the weights of a finished run.
 
     Raises
     ------
     RunError
-        If trainings are missing, or belong to other settings.
+        If the folder is no run directory, trainings are missing, or a file is damaged.
     """
-    return _collect(_Campaign.of(read_analysis(analysis), Path(run)))
-
-
-def _collect(campaign: _Campaign) -> UnfoldingResult:
-    path = _inputs_path(campaign.run)
+    run = Path(run)
+    path = _inputs_path(run)
     if not path.exists():
-        msg = f"{campaign.run}: not a run directory; run omnifold-pub unfold first"
+        msg = f"{run}: not a run directory; make one with omnifold-pub unfold"
         raise RunError(msg)
     header = store.read_header(path)
+    campaign = _Campaign.of(parse_analysis(header["analysis"], path), run)
     expected = campaign.fingerprint(store.digest(store.read_arrays(path)))
     missing = [t for t in campaign.trainings if not _finished(_training_path(campaign.run, t), t, expected)]
     if missing:
@@ -313,7 +311,7 @@ def _collect(campaign: _Campaign) -> UnfoldingResult:
         columns={name: truth.with_nan(name) for name in truth.names},
         nominal=ensemble.mean(axis=1, dtype=np.float64).astype(np.float32),
         families=families,
-        metadata=_metadata(campaign, header["inputs"], summaries),
+        metadata=_metadata(campaign, header["provenance"], summaries),
         prior=simulation.truth_weight[fiducial].astype(np.float32),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,24 +14,37 @@ from omnifold_pub.inputs.sample import Columns
 
 __all__ = ["Encoding", "Preprocessor"]
 
-Encoding = Literal["linear", "log", "angle"]
 
+@dataclass(frozen=True)
+class Encoding:
+    """How one observable is shown to the networks.
 
-def _encode(values: NDArray[np.float32], encoding: Encoding) -> list[NDArray[np.float64]]:
-    x = values.astype(np.float64)
-    if encoding == "log":
-        return [np.log(x)]
-    if encoding == "angle":
-        return [np.cos(x), np.sin(x)]
-    return [x]
+    Attributes
+    ----------
+    kind : {"linear", "log", "angle"}
+        As it is, its logarithm, or cosine and sine.
+    offset : float
+        Added before a logarithm, for observables that reach zero.
+    """
+
+    kind: Literal["linear", "log", "angle"] = "linear"
+    offset: float = 0.0
+
+    def __call__(self, values: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+        """Return one feature, or two for an angle."""
+        x = values.astype(np.float64)
+        if self.kind == "log":
+            return [np.log(x + self.offset)]
+        if self.kind == "angle":
+            return [np.cos(x), np.sin(x)]
+        return [x]
 
 
 @dataclass(frozen=True)
 class Preprocessor:
     """Standardise, and say what is absent.
 
-    Each observable is encoded (``log``: its logarithm, ``angle``: cosine and sine, so that pi and -pi are
-    neighbours), then standardised with the mean and standard deviation of the events that have it. Where
+    Each observable is encoded (an angle as cosine and sine, so that pi and -pi are neighbours), then standardised with the mean and standard deviation of the events that have it. Where
     it is absent, the median of the standardised values stands in, the same for every such event, and a flag
     feature says so: no value is left from which a network could learn of a sentinel. Observables that are
     always absent together (all of one jet) share a flag.
@@ -40,7 +53,7 @@ class Preprocessor:
     ----------
     names : tuple of str
         Observables, in the order of the columns.
-    encodings : tuple of str
+    encodings : tuple of Encoding
         One per observable.
     mean, scale, median : numpy.ndarray
         One number per encoded feature.
@@ -73,10 +86,13 @@ class Preprocessor:
             if len(column) == 0:
                 msg = f"observable {names[i]!r} is absent from every event; leave it out of the analysis"
                 raise InputError(msg)
-            if encoding == "log" and not column.min() > 0:
-                msg = f"observable {names[i]!r} is encoded as 'log' but reaches {column.min():g}; use 'linear'"
+            if encoding.kind == "log" and not column.min() + encoding.offset > 0:
+                msg = (
+                    f"observable {names[i]!r} is encoded as the logarithm of itself plus {encoding.offset:g}, but reaches "
+                    f"{column.min():g}; give a larger offset, or use 'linear'"
+                )
                 raise InputError(msg)
-            for x in _encode(column, encoding):
+            for x in encoding(column):
                 centre, width = x.mean(), x.std()
                 mean.append(centre)
                 scale.append(width if width > 0 else 1.0)
@@ -109,7 +125,7 @@ class Preprocessor:
         for i, encoding in enumerate(self.encodings):
             present = columns.present[:, i]
             # 1 is in the domain of every encoding; what it becomes is overwritten by the median below.
-            for x in _encode(np.where(present, columns.values[:, i], np.float32(1)), encoding):
+            for x in encoding(np.where(present, columns.values[:, i], np.float32(1))):
                 k = len(features)
                 features.append(np.where(present, (x - self.mean[k]) / self.scale[k], self.median[k]))
         for group in self.flags:
@@ -130,7 +146,7 @@ class Preprocessor:
         """Return the constants as JSON can hold them."""
         return {
             "names": list(self.names),
-            "encodings": list(self.encodings),
+            "encodings": [asdict(encoding) for encoding in self.encodings],
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
             "median": self.median.tolist(),

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from omnifold_pub.errors import StatisticsError
 from omnifold_pub.statistics.components import ComponentResult
@@ -138,10 +138,11 @@ def chi2_test(residual: Matrix, components: Sequence[ComponentResult], extra: Ma
     replicas = min((part.replicas for part in estimated), default=0)
     method: Method
     if not estimated:
-        method, p_value = "chi2", float(stats.chi2.sf(chi2, bins))
+        method, p_value = "chi2", float(special.chdtrc(bins, chi2))
     elif len(parts) == 1:
         method = "hotelling"
-        p_value = float(stats.f.sf(chi2 * (replicas - bins) / (bins * (replicas - 1)), bins, replicas - bins))
+        f = chi2 * (replicas - bins) / (bins * (replicas - 1))
+        p_value = float(special.fdtrc(bins, replicas - bins, f))
     else:
         method, p_value = "simulation", _simulate(total, estimated, chi2)
     return Chi2(chi2=chi2, bins=bins, p_value=p_value, replicas=replicas, method=method)

@@ -1,0 +1,31 @@
+"""The command line: one thin command per user action."""
+
+from __future__ import annotations
+
+import click
+
+from omnifold_pub.cli import producing, reading
+from omnifold_pub.cli.console import Group
+
+__all__ = ["main"]
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="omnifold-pub")
+def main() -> None:
+    """Publish, validate, read and reinterpret unbinned unfolded measurements.
+
+    Begin with `omnifold-pub info RELEASE` if you have a release, with `omnifold-pub demo` if you have none.
+    """
+
+
+for _command in (
+    producing.demo,
+    producing.unfold,
+    producing.publish,
+    reading.validate,
+    reading.info,
+    reading.measure,
+    reading.compare,
+):
+    main.add_command(_command)

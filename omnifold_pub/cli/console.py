@@ -1,0 +1,148 @@
+"""What the commands share: errors, progress, tables, numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from omnifold_pub.errors import ObservableError, OmnifoldPubError
+
+__all__ = ["Group", "Pairs", "echo_json", "observable_options", "parse_edges", "progress_bars", "show_table"]
+
+EXIT_AT_FAULT = 1
+EXIT_BAD_CALL = 2
+
+
+class Group(click.Group):
+    """Turns our errors into one message and an exit status: 1 the file or the physics is at fault, 2 the call."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except OmnifoldPubError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(EXIT_BAD_CALL if isinstance(error, ObservableError) else EXIT_AT_FAULT)
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Callable[[int, int, str], None] | None]:
+    """Yield a progress callback that draws bars on a terminal's stderr, or None where there is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(done: int, total: int, what: str) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, text: int = 1) -> None:
+    """Print a table; the first ``text`` columns and those that hold no numbers go to the left."""
+    console = Console()
+    if not console.is_terminal:  # nothing is cut or wrapped for a reader that is a program
+        console = Console(width=200)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    for i, name in enumerate(columns):
+        numeric = i >= text and all(_is_number(row[i]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table, markup=False, highlight=False)
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def echo_json(document: object) -> None:
+    """Print JSON on stdout."""
+    click.echo(json.dumps(document, indent=1, allow_nan=False))
+
+
+def parse_edges(text: str) -> list[float]:
+    """Read bin edges: ``0,10,20,50``.
+
+    >>> parse_edges("0, 1, 2.5")
+    [0.0, 1.0, 2.5]
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        msg = f"expected bin edges such as 0,10,20,50; found {text!r}"
+        raise click.BadParameter(msg) from None
+
+
+Pairs = dict[str, list[float]]
+
+
+def observable_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``-o OBSERVABLE -b EDGES``, once for each observable, as the argument ``observables``."""
+
+    def pair(ctx: click.Context, _: click.Parameter, bins: tuple[str, ...]) -> Pairs:
+        names = ctx.params.pop("names")
+        if len(names) != len(bins):
+            msg = f"expected one --bins for each --observable; found {len(bins)} for {len(names)}"
+            raise click.UsageError(msg, ctx)
+        if len(set(names)) != len(names):
+            msg = "an observable is given twice"
+            raise click.UsageError(msg, ctx)
+        return dict(zip(names, map(parse_edges, bins), strict=True))
+
+    command = click.option(
+        "-b",
+        "--bins",
+        "observables",
+        multiple=True,
+        required=True,
+        callback=pair,
+        metavar="EDGES",
+        help="Its bin edges, such as 200,300,450,1000. One for each --observable, in the same order.",
+    )(command)
+    return click.option(
+        "-o",
+        "--observable",
+        "names",
+        multiple=True,
+        required=True,
+        is_eager=True,
+        metavar="EXPR",
+        help="A column, or an expression of columns such as 'pT_l1 / pT_l2'. Can be given several times.",
+    )(command)
+
+
+nan_option = click.option(
+    "--nan",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="What to do where the observable is undefined (0/0) although the event has all its columns.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), default=None, help="Training processes.  [default: one per core]"
+)

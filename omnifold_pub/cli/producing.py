@@ -1,0 +1,102 @@
+"""Commands of the publisher: demo, unfold, publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from omnifold_pub.cli.console import EXIT_AT_FAULT, progress_bars, show_table, workers_option
+
+__all__ = ["demo", "publish", "unfold"]
+
+_folder = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--inputs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default="tests/data/zjets",
+    show_default=True,
+    help="Folder with the small samples and their analysis.yaml.",
+)
+@click.option(
+    "--output", type=_folder, default="build/demo", show_default=True, help="Folder for release, pictures, summary."
+)
+@workers_option
+@click.pass_context
+def demo(ctx: click.Context, inputs: Path, output: Path, workers: int | None) -> None:
+    """Run the whole job on a small real sample.
+
+    Unfolds pseudo-data, publishes and validates a release, measures observables that nobody declared,
+    compares a theory with them, and checks the result against the truth of the pseudo-data.
+    """
+    from omnifold_pub.demo import run_demo
+
+    with progress_bars() as progress:
+        result = run_demo(output, inputs=inputs, workers=workers, progress=progress)
+    unit = result.metadata["weights"]["unit"]
+    value, error = float(result.cross_section.values()[0]), float(result.cross_section.uncertainties()[0])
+    click.echo(f"Fiducial cross section: {value:.4f} +- {error:.4f} {unit} unfolded,")
+    click.echo(f"  {result.truth_cross_section:.4f} {unit} in the truth, {result.prior_cross_section:.4f} {unit} in the prior\n")
+    show_table(
+        "Closure: chi2 to the truth, with the published covariance",
+        ("observable", "bins", "prior", "unfolded", "p", "than the prior"),
+        [
+            (r.observable, r.bins, f"{r.prior:.1f}", f"{r.unfolded:.1f}", f"{r.p_value:.3f}", r.verdict)
+            for r in result.closure
+        ],
+    )
+    test = result.comparison.test
+    click.echo(f"\n{result.comparison.theory} against {', '.join(result.measurement.names)} together:")
+    click.echo(f"  chi2 = {test.chi2:.1f} for {test.bins} bins, p = {test.p_value:.2g} ({test.method})")
+    click.echo(f"Validation of {result.release}: {'valid' if result.report.valid else 'NOT VALID'}\n")
+    click.echo(f"Look at {output / 'summary.html'} and the {len(result.pictures)} pictures beside it. Then try:")
+    click.echo(f"  omnifold-pub info {result.release}")
+    click.echo(f"  omnifold-pub measure {result.release} -o 'pT_trackj1 / pT_ll' -b 0,0.4,0.6,0.8,1,2")
+    click.echo(
+        f"  omnifold-pub compare {result.release} {inputs / 'theory.root'} --tree events --weight weight --unit {unit} "
+        "--sentinel -99 -o m_trackj1 -b 0,4,7,10,14,19,26,60"
+    )
+    if not result.report.valid:
+        ctx.exit(EXIT_AT_FAULT)
+
+
+@click.command()
+@click.argument("analysis", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--run", type=_folder, required=True, help="Run directory: finished trainings are kept and reused there.")
+@workers_option
+def unfold(analysis: Path, run: Path, workers: int | None) -> None:
+    """Run all trainings that the ANALYSIS file (YAML) asks for.
+
+    Safe to interrupt: the same command goes on where it was and ends with the same weights.
+
+    Example: omnifold-pub unfold analysis.yaml --run build/run
+    """
+    from omnifold_pub.unfold.campaign import unfold as run_campaign
+
+    with progress_bars() as progress:
+        result = run_campaign(analysis, run, workers=workers, progress=progress)
+    members = sum(family.shape[1] for family in result.families.values())
+    click.echo(f"{run}: {len(result.event_id)} events, {len(result.families)} families, {members} members")
+    click.echo(f"Publish them: omnifold-pub publish {run} release.h5")
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("release", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace the release if it is already there.")
+def publish(run: Path, release: Path, overwrite: bool) -> None:  # noqa: FBT001
+    """Write the weights of a finished RUN directory into a RELEASE (HDF5).
+
+    The release appears under its name only when it is whole and has passed validation.
+
+    Example: omnifold-pub publish build/run release.h5
+    """
+    from omnifold_pub.publish import publish as write
+    from omnifold_pub.unfold.campaign import collect
+
+    with progress_bars() as progress:
+        path = write(collect(run), release, overwrite=overwrite, progress=progress)
+    click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -1,0 +1,225 @@
+"""Commands of readers and archives: validate, info, measure, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from omnifold_pub.cli.console import (
+    EXIT_AT_FAULT,
+    Pairs,
+    echo_json,
+    json_option,
+    nan_option,
+    observable_options,
+    progress_bars,
+    show_table,
+)
+from omnifold_pub.measurement import JointMeasurement
+from omnifold_pub.observables.events import NanRule
+
+__all__ = ["compare", "info", "measure", "validate"]
+
+release_argument = click.argument("release", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.command()
+@release_argument
+@json_option
+@click.pass_context
+def validate(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Check a RELEASE: schema, shapes, finite weights, family totals, central value.
+
+    Exit status 0 if it is valid, 1 if it is not, 2 if the call is wrong.
+
+    Example: omnifold-pub validate release.h5
+    """
+    from omnifold_pub.validate import validate as run_checks
+
+    with progress_bars() as progress:
+        report = run_checks(release, progress=progress)
+    if as_json:
+        echo_json(report.to_dict())
+    else:
+        failed = {finding.code: finding.level for finding in report.findings}
+        stopped = "readable" in failed or any(code in failed for code in ("schema", "names", "shape", "undeclared"))
+        structural = ("readable", "schema", "names", "shape", "undeclared")
+        rows = [
+            (code, failed.get(code, "not run" if stopped and code not in structural else "good"))
+            for code in report.checks
+        ]
+        show_table(f"{release}: {'valid' if report.valid else 'NOT VALID'}", ("check", "outcome"), rows, text=2)
+        for finding in report.findings:
+            click.echo(f"\n{finding.level}: {finding.code}: {finding}")
+    if not report.valid:
+        ctx.exit(EXIT_AT_FAULT)
+
+
+@click.command()
+@release_argument
+@json_option
+def info(release: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Say what is in a RELEASE: what was measured, observables, components of the covariance.
+
+    Example: omnifold-pub info release.h5
+    """
+    from omnifold_pub.release import open_release
+
+    with open_release(release) as opened:
+        metadata = opened.metadata
+    if as_json:
+        echo_json(metadata)
+        return
+    weights = metadata["weights"]
+    click.echo(metadata["title"])
+    click.echo(f"{metadata['data_kind']}: {metadata['process']}, {metadata['collision']['system']} at ", nl=False)
+    click.echo(
+        f"{metadata['collision']['energy_tev']:g} TeV, {metadata['luminosity']['value']:.6g} {metadata['luminosity']['unit']}"
+    )
+    click.echo(f"fiducial region: {metadata['fiducial']}")
+    click.echo(f"{metadata['events']} events; weights in {weights['unit']}: their sum is the {weights['sum']}")
+    click.echo(f"licence {metadata['licence']}, contact {metadata['contact']}, created {metadata['created']}\n")
+    show_table(
+        "Observables",
+        ("name", "unit", "description"),
+        [(o["name"], o["unit"], o["description"]) for o in metadata["observables"]],
+        text=3,
+    )
+    click.echo()
+    show_table(
+        "Components of the covariance",
+        ("name", "kind", "members", "description"),
+        [(c["name"], c["kind"], c.get("members", "-"), c["description"]) for c in metadata["components"]],
+        text=4,
+    )
+
+
+def _measured(measurement: JointMeasurement) -> dict[str, Any]:
+    """Return a measurement as JSON can hold it."""
+    return {
+        "unit": measurement.unit,
+        "observables": [
+            {"name": o.name, "edges": o.axis.edges.tolist(), "start": measurement.slice(o.name).start}
+            for o in measurement.observables
+        ],
+        "values": measurement.values().tolist(),
+        "uncertainties": measurement.uncertainties().tolist(),
+        "effective_events": measurement.effective_events.tolist(),
+        "covariance": measurement.covariance().tolist(),
+        "components": {c.name: measurement.covariance(c.name).tolist() for c in measurement.components},
+    }
+
+
+@click.command()
+@release_argument
+@observable_options
+@nan_option
+@json_option
+def measure(release: Path, observables: Pairs, nan: NanRule, as_json: bool) -> None:  # noqa: FBT001
+    """Measure any observables of a RELEASE, declared or not: cross section per bin with its uncertainty by component.
+
+    With --json the whole covariance is printed, by component and between the observables.
+
+    Example: omnifold-pub measure release.h5 -o "pT_l1 / pT_l2" -b 1,1.5,2,3,5
+    """
+    from omnifold_pub.release import open_release
+
+    with open_release(release) as opened:
+        joint = opened.measure(observables, nan=nan)
+    if as_json:
+        echo_json(_measured(joint))
+        return
+    names = [component.name for component in joint.components]
+    for name in joint.names:
+        one = joint[name]
+        values, total = one.values(), one.uncertainties()
+        parts = [one.uncertainties(component) for component in names]
+
+        def percent(sizes: np.ndarray[Any, np.dtype[np.float64]], i: int, value: float) -> str:
+            return f"{100 * sizes[i] / value:.1f}" if value else "-"
+
+        rows = [
+            (
+                f"{low:g} - {high:g}",
+                f"{values[i]:.5g}",
+                f"{total[i]:.2g}",
+                *(percent(part, i, values[i]) for part in [total, *parts]),
+            )
+            for i, (low, high) in enumerate(one.observable.axis)
+        ]
+        show_table(
+            f"{name}: cross section per bin in {one.unit}, uncertainty in {one.unit} and by component in %",
+            ("bin", "value", "+-", "total %", *(f"{component} %" for component in names)),
+            rows,
+        )
+
+
+@click.command()
+@release_argument
+@click.argument("theory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--tree", required=True, help="TTree or RNTuple in THEORY.")
+@click.option("--weight", required=True, help="Its branch of weights, which sum to the fiducial cross section.")
+@click.option("--unit", type=click.Choice(["pb", "fb"]), required=True, help="Unit of these weights.")
+@click.option("--sentinel", type=float, default=None, help="Value that marks an absent object, such as -99.")
+@observable_options
+@nan_option
+@json_option
+def compare(
+    release: Path,
+    theory: Path,
+    tree: str,
+    weight: str,
+    unit: str,
+    sentinel: float | None,
+    observables: Pairs,
+    nan: NanRule,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Compare a THEORY (particle-level events in a ROOT file) with a RELEASE: chi2, bins, p-value.
+
+    The theory's branches are named as the release's columns. Several observables are compared jointly.
+
+    Example: omnifold-pub compare release.h5 theory.root --tree events --weight weight --unit pb
+    -o pT_ll -b 200,300,450,1000
+    """
+    from omnifold_pub.observables.expressions import parse
+    from omnifold_pub.reinterpret.comparison import compare as confront
+    from omnifold_pub.reinterpret.theory import Theory
+    from omnifold_pub.release import open_release
+
+    with open_release(release) as opened:
+        joint = opened.measure(observables, nan=nan)
+        used: set[str] = set()
+        for name in observables:
+            used |= {name} if name in opened.events else set(parse(name).columns)
+    predicted = Theory.from_root(theory, tree=tree, weight=weight, unit=unit, columns=sorted(used), sentinel=sentinel)
+    comparison = confront(joint, predicted)
+    if as_json:
+        echo_json(comparison.to_dict())
+        return
+    errors = np.sqrt(np.diag(comparison.covariance))
+    total = np.sqrt(joint.uncertainties() ** 2 + errors**2)
+    rows = []
+    for name in joint.names:
+        one = joint[name]
+        for (low, high), i in zip(one.observable.axis, range(len(joint.values()))[joint.slice(name)], strict=True):
+            measured, expected = joint.values()[i], comparison.prediction[i]
+            rows.append(
+                (
+                    name,
+                    f"{low:g} - {high:g}",
+                    f"{measured:.5g}",
+                    f"{joint.uncertainties()[i]:.2g}",
+                    f"{expected:.5g}",
+                    f"{errors[i]:.2g}",
+                    f"{(expected - measured) / total[i]:+.1f}",
+                )
+            )
+    columns = ("observable", "bin", f"measured [{joint.unit}]", "+-", "theory", "+-", "pull")
+    show_table(f"{comparison.theory} against {release}", columns, rows, text=2)
+    test = comparison.test
+    replicas = f", {test.replicas} replicas" if test.replicas else ""
+    click.echo(f"\nchi2 = {test.chi2:.2f} for {test.bins} bins, p = {test.p_value:.3g} ({test.method}{replicas})")

@@ -1,0 +1,265 @@
+"""The main job on a small real sample: unfold, publish, validate, measure, compare, and check against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import InputError
+from omnifold_pub.inputs.analysis import read_analysis
+from omnifold_pub.measurement import Estimate, JointMeasurement
+from omnifold_pub.publish import publish
+from omnifold_pub.reinterpret.comparison import Comparison, compare
+from omnifold_pub.reinterpret.theory import Theory
+from omnifold_pub.release import Release, open_release
+from omnifold_pub.unfold.campaign import unfold
+from omnifold_pub.validate import Report, validate
+
+__all__ = ["ClosureRow", "DemoResult", "delta_phi_lj", "dimuon_mass", "run_demo"]
+
+Progress = Callable[[int, int, str], None]
+
+INPUTS = Path("tests/data/zjets")
+"""Where the small samples are in a checkout."""
+
+TAU21 = "tau2_trackj1 / tau1_trackj1"
+
+CLOSURE_BINS: dict[str, list[float]] = {
+    "Ntracks_trackj1": [1, 5, 8, 11, 14, 18, 23, 40],
+    "m_trackj1": [0, 4, 7, 10, 14, 19, 26, 60],
+    "tau1_trackj1": [0, 0.04, 0.07, 0.10, 0.14, 0.19, 0.26, 0.5],
+    TAU21: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0],
+    "pT_ll": [200, 225, 255, 300, 360, 450, 1000],
+    "pT_l1": [100, 160, 185, 215, 260, 320, 800],
+}
+
+MUON_MASS = 0.1056583755  # GeV, PDG 2024
+
+Columns = Mapping[str, NDArray[np.float32]]
+
+
+def _muons(events: Columns) -> NDArray[np.float64]:
+    """Return the four-momenta ``p[muon, (E, px, py, pz), event]``."""
+    momenta = []
+    for muon in ("l1", "l2"):
+        pt, eta, phi = (events[f"{what}_{muon}"].astype(np.float64) for what in ("pT", "eta", "phi"))
+        px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
+        momenta.append([np.sqrt(px**2 + py**2 + pz**2 + MUON_MASS**2), px, py, pz])
+    return np.array(momenta)
+
+
+def dimuon_mass(events: Columns) -> NDArray[np.float64]:
+    """Compute the invariant mass of the two muons in GeV, which no column holds."""
+    e, px, py, pz = _muons(events).sum(axis=0)
+    return np.sqrt(e**2 - px**2 - py**2 - pz**2)
+
+
+def delta_phi_lj(events: Columns) -> NDArray[np.float64]:
+    """Compute the azimuth between the dimuon system and the leading jet, in [0, pi], which no column holds."""
+    _, px, py, _ = _muons(events).sum(axis=0)
+    difference = np.arctan2(py, px) - events["phi_trackj1"]
+    return np.abs(np.arctan2(np.sin(difference), np.cos(difference)))
+
+
+UNDECLARED: dict[str, Any] = {
+    "tau21_trackj1": (TAU21, CLOSURE_BINS[TAU21]),
+    "delta_phi_lj": (delta_phi_lj, [0, 2.2, 2.7, 2.9, 3.0, 3.07, np.pi]),
+    "dimuon_mass": (dimuon_mass, [81, 86, 89, 90.5, 91.5, 93, 96, 101]),
+    "pT_l1 / pT_l2": [1, 1.3, 1.8, 2.5, 4, 10],
+}
+
+
+@dataclass(frozen=True)
+class ClosureRow:
+    """How near the unfolded spectrum of one observable is to the truth, and how near the prior was.
+
+    Attributes
+    ----------
+    observable : str
+        Column or expression.
+    bins : int
+        Number of bins.
+    prior, unfolded : float
+        chi2 to the truth, both with the published covariance.
+    p_value : float
+        Of the unfolded spectrum.
+    """
+
+    observable: str
+    bins: int
+    prior: float
+    unfolded: float
+    p_value: float
+
+    @property
+    def verdict(self) -> str:
+        """``nearer`` than the prior; ``as near`` if not further by more than chi2's own spread; else ``further``."""
+        if self.unfolded <= self.prior:
+            return "nearer"
+        return "as near" if self.unfolded <= self.prior + np.sqrt(2 * self.bins) else "further"
+
+
+@dataclass(frozen=True, eq=False)
+class DemoResult:
+    """What the demo found.
+
+    Attributes
+    ----------
+    release : pathlib.Path
+        The release it published.
+    metadata : dict
+        The release's.
+    report : Report
+        Outcome of its validation.
+    measurement : JointMeasurement
+        Observables that nobody declared, with the covariance between them.
+    comparison : Comparison
+        Theory against these.
+    closure : tuple of ClosureRow
+        Unfolded against the truth of the pseudo-data.
+    cross_section : Estimate
+        Fiducial cross section.
+    truth_cross_section, prior_cross_section : float
+        Of the truth and of the simulation.
+    pictures : tuple of pathlib.Path
+        Drawn along the way.
+    """
+
+    release: Path
+    metadata: dict[str, Any]
+    report: Report
+    measurement: JointMeasurement
+    comparison: Comparison
+    closure: tuple[ClosureRow, ...]
+    cross_section: Estimate
+    truth_cross_section: float
+    prior_cross_section: float
+    pictures: tuple[Path, ...]
+
+
+def _total(_: Columns, weights: NDArray[np.float64]) -> float:
+    return float(weights.sum())
+
+
+def _prior(release: Release) -> Theory:
+    """Return the simulation before unfolding, as if it were a theory."""
+    columns = {name: release.events[name] for name in release.events}
+    return Theory.from_arrays(columns, release.prior_weights, unit=release.unit, name="MC prior")
+
+
+def check_closure(release: Release, truth: Theory) -> tuple[ClosureRow, ...]:
+    """Compare unfolded and prior spectra with the truth of the pseudo-data, with the published covariance.
+
+    The truth's own statistical fluctuations are those of the data, so no covariance is added for it.
+    """
+    prior = _prior(release)
+    rows = []
+    for name, bins in CLOSURE_BINS.items():
+        measured = release.measure(name, bins, nan="drop")
+        expected, _ = truth.predict(measured.observables, unit=release.unit)
+        before, _ = prior.predict(measured.observables, unit=release.unit)
+        test = measured.chi2(expected)
+        # chi2 of the prior to the truth in the same metric: the same matrix, the other residual.
+        distance = measured.chi2(measured.values() - (before - expected))
+        rows.append(ClosureRow(name, len(bins) - 1, distance.chi2, test.chi2, test.p_value))
+    return tuple(rows)
+
+
+def run_demo(
+    output: str | Path, *, inputs: str | Path = INPUTS, workers: int | None = None, progress: Progress | None = None
+) -> DemoResult:
+    """Run the main job and leave release, pictures and a summary in a folder.
+
+    Parameters
+    ----------
+    output : str or path-like
+        Folder for everything; what a run before left in its ``run/`` is used again.
+    inputs : str or path-like
+        Folder with ``analysis.yaml``, the samples it names, ``data_truth.root`` and ``theory.root``.
+    workers : int, optional
+        Processes, by default one per core.
+    progress : callable, optional
+        Called with (done, total, what).
+
+    Raises
+    ------
+    InputError
+        If the inputs are not there.
+    """
+    inputs, output = Path(inputs), Path(output)
+    if not (inputs / "analysis.yaml").is_file():
+        msg = f"{inputs}: no analysis.yaml here; run the demo in a checkout of the project, or name the inputs' folder"
+        raise InputError(msg)
+    output.mkdir(parents=True, exist_ok=True)
+    analysis = read_analysis(inputs / "analysis.yaml")
+    result = unfold(inputs / "analysis.yaml", output / "run", workers=workers, progress=progress)
+    path = publish(result, output / "release.h5", overwrite=True, progress=progress)
+    report = validate(path, progress=progress)
+
+    names = [observable.name for observable in analysis.observables]
+    settings: dict[str, Any] = {
+        "tree": "events",
+        "weight": "weight",
+        "unit": analysis.document["weight_unit"],
+        "columns": names,
+        "sentinel": analysis.document["inputs"].get("sentinel"),
+    }
+    theory = Theory.from_root(inputs / "theory.root", name="theory (another tune)", **settings)
+    truth = Theory.from_root(inputs / "data_truth.root", name="truth of the pseudo-data", **settings)
+    with open_release(path) as release:
+        measurement = release.measure(UNDECLARED, nan="drop")
+        cross_section = release.estimate(_total)
+        demo = DemoResult(
+            release=path,
+            metadata=release.metadata,
+            report=report,
+            measurement=measurement,
+            comparison=compare(measurement, theory),
+            closure=check_closure(release, truth),
+            cross_section=cross_section,
+            truth_cross_section=float(truth.weights.sum()),
+            prior_cross_section=float(release.prior_weights.sum(dtype=np.float64)),
+            pictures=_draw(release, measurement, theory, truth, output, progress or (lambda *_: None)),
+        )
+    from omnifold_pub.report import write_summary
+
+    write_summary(demo, output / "summary.html")
+    return demo
+
+
+def _draw(
+    release: Release, joint: JointMeasurement, theory: Theory, truth: Theory, output: Path, progress: Progress
+) -> tuple[Path, ...]:
+    """Draw every spectrum with prior, theory and truth, and the correlation of the undeclared observables."""
+    from matplotlib.figure import Figure
+
+    from omnifold_pub import plots
+
+    prior = _prior(release)
+    measurements = {name: joint[name] for name in joint.names}
+    measurements |= {n: release.measure(n, bins) for n, bins in CLOSURE_BINS.items() if n != TAU21}
+    pictures: list[Path] = []
+    total = len(measurements) + 1
+    with plots.style():
+        for name, measured in measurements.items():
+            progress(len(pictures), total, "drawing")
+            curves = []
+            for source, colour, line in ((prior, "#c1440e", "--"), (theory, "#6a3d9a", "-."), (truth, "black", "-")):
+                values, covariance = source.predict(measured.observables, unit=release.unit)
+                errors = None if source is prior else np.sqrt(np.diag(covariance))
+                curves.append(plots.Curve(source.name, values, colour, line, errors))
+            figure = plots.spectrum_figure(measured, curves=curves, title=release.metadata["title"])
+            pictures.append(output / f"{name.replace(' / ', '_over_')}.png")
+            figure.savefig(pictures[-1])
+        figure = Figure(figsize=(7.2, 6.4), layout="constrained")
+        axes = plots.correlation(joint, ax=figure.subplots())
+        axes.set_title("Observables that nobody declared: total correlation", loc="left")
+        pictures.append(output / "correlation.png")
+        figure.savefig(pictures[-1])
+    progress(total, total, "drawing")
+    return tuple(pictures)

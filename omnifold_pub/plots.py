@@ -1,0 +1,200 @@
+"""Pictures of a measurement. Each function draws on the axes it is given and returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import MissingExtraError
+from omnifold_pub.measurement import Estimate, JointMeasurement, Measurement
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Curve", "correlation", "ratio", "spectrum", "spectrum_figure", "style"]
+
+BAND_COLOURS = ("#1f3b73", "#3a6ea5", "#6ea0c8", "#a3c4dc", "#c9dbe8", "#e3e3e3", "#cfcfcf", "#bbbbbb")
+"""From dark to light, so that the nested bands can be told apart in grey."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A prediction to be drawn beside a measurement.
+
+    Attributes
+    ----------
+    label : str
+        For the legend.
+    values : numpy.ndarray
+        ``T[bin]``, integrated over each bin.
+    colour, linestyle : str
+        As matplotlib names them.
+    errors : numpy.ndarray, optional
+        ``error[bin]``.
+    """
+
+    label: str
+    values: NDArray[np.float64]
+    colour: str
+    linestyle: str = "-"
+    errors: NDArray[np.float64] | None = None
+
+
+def _mplhep() -> Any:
+    try:
+        import mplhep
+    except ImportError:
+        raise MissingExtraError("mplhep", "plot", "Drawing") from None
+    return mplhep
+
+
+def style() -> AbstractContextManager[None]:
+    """Return a context in which pictures look like the field's: mplhep's ROOT style, at the size of a page."""
+    mplhep = _mplhep()
+    import matplotlib as mpl
+
+    small = {
+        "font.size": 11,
+        "axes.labelsize": 12,
+        "xtick.labelsize": 10,
+        "ytick.labelsize": 10,
+        "legend.fontsize": 9,
+        "axes.titlesize": 11,
+        "figure.figsize": (6.4, 6.4),
+        "figure.dpi": 110,
+        "savefig.bbox": None,
+    }
+    return mpl.style.context([mplhep.style.ROOT, small])
+
+
+def _per_width(measurement: Measurement, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    divided: NDArray[np.float64] = values / measurement.observable.axis.widths
+    return divided
+
+
+def _units(measurement: Measurement) -> tuple[str, str]:
+    """Return the axis label of the observable, and that of its cross section."""
+    label = measurement.observable.axis.label
+    symbol, _, rest = label.partition(" [")
+    if not symbol.startswith("$"):
+        return label, rf"$\mathrm{{d}}\sigma/\mathrm{{d}}x$ [{measurement.unit} / unit of $x$]"
+    unit = f"{measurement.unit} / {rest.rstrip(']')}" if rest else measurement.unit
+    return label, rf"$\mathrm{{d}}\sigma/\mathrm{{d}}{symbol.strip('$')}$ [{unit}]"
+
+
+def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -> Axes:
+    """Draw the differential cross section with its total band, and predictions as lines."""
+    mplhep = _mplhep()
+    edges = measurement.observable.axis.edges
+    values, errors = measurement.values(), measurement.uncertainties()
+    ax.stairs(
+        _per_width(measurement, values + errors),
+        edges,
+        baseline=_per_width(measurement, values - errors),
+        fill=True,
+        color=BAND_COLOURS[3],
+        label="measured, total uncertainty",
+    )
+    for curve in curves:
+        scaled = _per_width(measurement, curve.values)
+        mplhep.histplot(scaled, edges, ax=ax, color=curve.colour, ls=curve.linestyle, label=curve.label, yerr=False)
+    centers = measurement.observable.axis.centers
+    ax.plot(centers, _per_width(measurement, values), "o", color="black", markersize=4, label="measured")
+    positive = values > 0
+    density = _per_width(measurement, values)
+    if positive.all() and density.max() > 50 * density.min():
+        ax.set_yscale("log")
+        ax.set_ylim(top=density.max() * 20)
+    else:
+        ax.set_ylim(bottom=0, top=float((_per_width(measurement, values + errors)).max()) * 1.6)
+    ax.set_ylabel(_units(measurement)[1])
+    ax.set_xlim(edges[0], edges[-1])
+    ax.legend(loc="upper right")
+    return ax
+
+
+def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -> Axes:
+    """Draw predictions over the measurement, and the measurement's band built up component by component.
+
+    The bands are nested: each adds one component in quadrature to those inside it, the largest first, so that
+    the outermost is the total, the square root of the covariance's diagonal.
+    """
+    mplhep = _mplhep()
+    edges, values = measurement.observable.axis.edges, measurement.values()
+    ordered = sorted(
+        measurement.components, key=lambda c: float((measurement.uncertainties(c.name) / values).sum()), reverse=True
+    )
+    variance = np.cumsum([measurement.uncertainties(c.name) ** 2 for c in ordered], axis=0)
+    bands = list(zip(ordered, np.sqrt(variance) / values, strict=True))
+    for i, (component, band) in reversed(list(enumerate(bands))):
+        ax.stairs(
+            1 + band,
+            edges,
+            baseline=1 - band,
+            fill=True,
+            color=BAND_COLOURS[i % len(BAND_COLOURS)],
+            label=component.name if i == 0 else f"+ {component.name}",
+        )
+    for curve in curves:
+        mplhep.histplot(
+            curve.values / values,
+            edges,
+            ax=ax,
+            color=curve.colour,
+            ls=curve.linestyle,
+            yerr=False if curve.errors is None else curve.errors / values,
+        )
+    ax.axhline(1, color="black", linewidth=0.8)
+    reach = max([float(bands[-1][1].max()), *(float(np.abs(c.values / values - 1).max()) for c in curves)])
+    reach = min(max(1.15 * reach, 0.1), 0.75)
+    ax.set_ylim(1 - reach, 1 + reach)
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_xlabel(_units(measurement)[0])
+    ax.set_ylabel("ratio to measured")
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles[::-1], labels[::-1], loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3, fontsize=8)
+    return ax
+
+
+def spectrum_figure(measurement: Measurement, *, curves: Sequence[Curve] = (), title: str = "") -> Figure:
+    """Return a figure of `spectrum` above `ratio`; call within `style`."""
+    _mplhep()
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    spectrum(measurement, curves=curves, ax=top)
+    ratio(measurement, curves=curves, ax=bottom)
+    if title:
+        top.set_title(title, loc="left")
+    return figure
+
+
+def correlation(measurement: Estimate, *, component: str | None = None, ax: Axes) -> Axes:
+    """Draw the correlation matrix of the bins, grouped and labelled by observable where there are several."""
+    matrix = measurement.correlation(component)
+    size = len(matrix)
+    image = ax.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", origin="lower", extent=(0, size, 0, size))
+    if ax.figure is not None:
+        ax.figure.colorbar(image, ax=ax, label="correlation", shrink=0.85)
+    ax.minorticks_off()
+    ax.tick_params(length=0, which="both")
+    if isinstance(measurement, JointMeasurement):
+        slices = [measurement.slice(name) for name in measurement.names]
+        for one in slices[:-1]:
+            ax.axhline(one.stop, color="black", linewidth=0.8)
+            ax.axvline(one.stop, color="black", linewidth=0.8)
+        labels = [o.axis.label.partition(" [")[0] for o in measurement.observables]
+        middles = [(one.start + one.stop) / 2 for one in slices]
+        ax.set_xticks(middles, labels, rotation=35, ha="right")
+        ax.set_yticks(middles, labels)
+    else:
+        ax.set_xlabel("bin")
+        ax.set_ylabel("bin")
+    return ax

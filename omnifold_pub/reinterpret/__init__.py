@@ -1,0 +1,1 @@
+"""Confront a theory with a measurement."""

@@ -1,0 +1,145 @@
+"""A theory: particle-level events with weights, as a generator leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import InputError, shorten
+from omnifold_pub.inputs.root import read_columns
+from omnifold_pub.inputs.sample import Columns
+from omnifold_pub.measurement import BinnedObservable
+from omnifold_pub.observables.events import Events, evaluate
+from omnifold_pub.statistics.sums import BinIndex
+
+__all__ = ["Theory"]
+
+
+@dataclass(frozen=True, eq=False)
+class Theory:
+    """Particle-level events that a theory predicts.
+
+    Attributes
+    ----------
+    name : str
+        For tables and legends.
+    events : Events
+        Its columns, named as in the release; NaN where an event lacks the object.
+    weights : numpy.ndarray
+        ``weight[event]``, float64: they sum to the fiducial cross section.
+    unit : str
+        Of the weights, ``pb`` or ``fb``.
+    """
+
+    name: str
+    events: Events
+    weights: NDArray[np.float64]
+    unit: str
+
+    @classmethod
+    def from_arrays(
+        cls,
+        columns: Mapping[str, NDArray[Any]],
+        weights: NDArray[Any],
+        *,
+        unit: str,
+        name: str = "theory",
+        sentinel: float | None = None,
+    ) -> Self:
+        """Build from arrays.
+
+        Parameters
+        ----------
+        columns : mapping
+            ``columns[name][event]``; NaN, or the sentinel, where an event lacks the object.
+        weights : numpy.ndarray
+            ``weight[event]`` in ``unit``.
+
+        Raises
+        ------
+        InputError
+            If lengths disagree, a weight is not finite, or the weights sum to nothing.
+        """
+        weights = np.asarray(weights, dtype=np.float64)
+        lengths = {len(column) for column in columns.values()} | {len(weights)}
+        if len(lengths) != 1 or weights.ndim != 1:
+            msg = f"{name}: expected columns and weights of one length; found {sorted(lengths)}"
+            raise InputError(msg)
+        bad = int((~np.isfinite(weights)).sum())
+        if bad:
+            msg = f"{name}: {bad} of {len(weights)} weights are not finite; remove these events or mend their weights"
+            raise InputError(msg)
+        if not weights.sum() > 0:
+            msg = f"{name}: the weights sum to {weights.sum():g}; expected the fiducial cross section in {unit}, above 0"
+            raise InputError(msg)
+        table = Columns.from_arrays(dict(columns), sentinel=sentinel)
+        return cls(name, Events(len(weights), table.names, table.with_nan, where=name), weights, unit)
+
+    @classmethod
+    def from_root(
+        cls,
+        path: str | Path,
+        *,
+        tree: str,
+        weight: str,
+        unit: str,
+        columns: Sequence[str],
+        name: str | None = None,
+        sentinel: float | None = None,
+    ) -> Self:
+        """Read from a ROOT file (TTree or RNTuple).
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        tree, weight : str
+            Tree, and its branch of weights.
+        unit : str
+            Of the weights: they sum to the fiducial cross section in it.
+        columns : sequence of str
+            Branches to read, named as in the release.
+        sentinel : float, optional
+            Value that marks an absent object; NaN always does.
+
+        Raises
+        ------
+        InputError
+            If file, tree or a branch is missing, there are no events, or a weight is not finite.
+        """
+        path = Path(path)
+        arrays = read_columns(path, tree, [*columns, weight])
+        picked = {column: arrays[column] for column in columns}
+        return cls.from_arrays(picked, arrays[weight], unit=unit, name=name or path.name, sentinel=sentinel)
+
+    def predict(
+        self, observables: Sequence[BinnedObservable], *, unit: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Histogram the theory as a measurement was.
+
+        Returns
+        -------
+        values : numpy.ndarray
+            ``T[bin]``, cross sections, bins of all observables numbered through.
+        covariance : numpy.ndarray
+            ``covariance[bin, bin]`` of the theory's finite number of events: the sum of w**2 over the events
+            in both bins.
+
+        Raises
+        ------
+        InputError
+            If the theory's unit is another one.
+        ObservableError
+            If an observable cannot be computed from the theory's columns.
+        """
+        if unit != self.unit:
+            msg = f"{self.name}: its weights are in {self.unit}, the measurement is in {shorten(unit)}; convert them first"
+            raise InputError(msg)
+        indices = [o.axis.bins_of(evaluate(o.definition, self.events, nan=o.nan)) for o in observables]
+        index = BinIndex(indices, [len(o.axis) for o in observables])
+        return index.sums(self.weights), index.overlaps(self.weights**2)

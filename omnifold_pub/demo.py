@@ -56,14 +56,16 @@ def _muons(events: Columns) -> NDArray[np.float64]:
 def dimuon_mass(events: Columns) -> NDArray[np.float64]:
     """Compute the invariant mass of the two muons in GeV, which no column holds."""
     e, px, py, pz = _muons(events).sum(axis=0)
-    return np.sqrt(e**2 - px**2 - py**2 - pz**2)
+    mass: NDArray[np.float64] = np.sqrt(e**2 - px**2 - py**2 - pz**2)
+    return mass
 
 
 def delta_phi_lj(events: Columns) -> NDArray[np.float64]:
     """Compute the azimuth between the dimuon system and the leading jet, in [0, pi], which no column holds."""
     _, px, py, _ = _muons(events).sum(axis=0)
     difference = np.arctan2(py, px) - events["phi_trackj1"]
-    return np.abs(np.arctan2(np.sin(difference), np.cos(difference)))
+    wrapped: NDArray[np.float64] = np.abs(np.arctan2(np.sin(difference), np.cos(difference)))
+    return wrapped
 
 
 UNDECLARED: dict[str, Any] = {

@@ -90,14 +90,15 @@ class Estimate:
 
     def uncertainties(self, component: str | None = None) -> Vector:
         """Return ``sqrt(diag(covariance))[bin]``: the band."""
-        return np.sqrt(np.diag(self.covariance(component)))
+        band: Vector = np.sqrt(np.diag(self.covariance(component)))
+        return band
 
     def correlation(self, component: str | None = None) -> Matrix:
         """Return ``correlation[bin, bin]``; 0 off the diagonal for bins without an uncertainty."""
         covariance = self.covariance(component)
         errors = np.sqrt(np.diag(covariance))
         scale = np.outer(errors, errors)
-        correlation = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+        correlation: Matrix = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
         np.fill_diagonal(correlation, 1.0)
         return correlation
 

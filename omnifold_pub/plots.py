@@ -57,7 +57,7 @@ def _mplhep() -> Any:
 def style() -> AbstractContextManager[None]:
     """Return a context in which pictures look like the field's: mplhep's ROOT style, at the size of a page."""
     mplhep = _mplhep()
-    import matplotlib as mpl
+    from matplotlib import style as matplotlib_style
 
     small = {
         "font.size": 11,
@@ -70,7 +70,8 @@ def style() -> AbstractContextManager[None]:
         "figure.dpi": 110,
         "savefig.bbox": None,
     }
-    return mpl.style.context([mplhep.style.ROOT, small])
+    context: AbstractContextManager[None] = matplotlib_style.context([mplhep.style.ROOT, small])
+    return context
 
 
 def _per_width(measurement: Measurement, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,13 +111,19 @@ def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes
     density = _per_width(measurement, values)
     if positive.all() and density.max() > 50 * density.min():
         ax.set_yscale("log")
-        ax.set_ylim(top=density.max() * 20)
+        ax.set_ylim(density.min() / 3, density.max() * 20)
     else:
         ax.set_ylim(bottom=0, top=float((_per_width(measurement, values + errors)).max()) * 1.6)
     ax.set_ylabel(_units(measurement)[1])
     ax.set_xlim(edges[0], edges[-1])
     ax.legend(loc="upper right")
     return ax
+
+
+def _reach(curve: Curve, values: NDArray[np.float64]) -> float:
+    """Return how far a curve and its errors are from the measured values, relative to these."""
+    errors = 0 if curve.errors is None else curve.errors
+    return float(((np.abs(curve.values - values) + errors) / values).max())
 
 
 def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -> Axes:
@@ -151,7 +158,7 @@ def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -
             yerr=False if curve.errors is None else curve.errors / values,
         )
     ax.axhline(1, color="black", linewidth=0.8)
-    reach = max([float(bands[-1][1].max()), *(float(np.abs(c.values / values - 1).max()) for c in curves)])
+    reach = max([float(bands[-1][1].max()), *(_reach(c, values) for c in curves)])
     reach = min(max(1.15 * reach, 0.1), 0.75)
     ax.set_ylim(1 - reach, 1 + reach)
     ax.set_xlim(edges[0], edges[-1])

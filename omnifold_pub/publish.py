@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import secrets
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def _complete_metadata(result: UnfoldingResult) -> dict[str, Any]:
     metadata = {
         **result.metadata,
         "schema_version": layout.FORMAT_VERSION,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "events": len(result.event_id),
     }
     problems = check(metadata, "release")

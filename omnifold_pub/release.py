@@ -179,12 +179,10 @@ class Release:
         definition: Definition = name
         bins: Any = entry
         if isinstance(entry, tuple) and len(entry) == 2 and (isinstance(entry[0], str) or callable(entry[0])):
-            definition, bins = cast("tuple[Definition, Bins]", entry)
+            definition, bins = entry
         return BinnedObservable(name, definition, self.axis(definition, bins, name=name), nan)
 
-    def _histogram(
-        self, wanted: Sequence[BinnedObservable]
-    ) -> tuple[Weights, tuple[ComponentResult, ...], Weights]:
+    def _histogram(self, wanted: Sequence[BinnedObservable]) -> tuple[Weights, tuple[ComponentResult, ...], Weights]:
         """Return nominal, components and effective events of all bins of all observables."""
         indices = [o.axis.bins_of(evaluate(o.definition, self.events, nan=o.nan)) for o in wanted]
         index = BinIndex(indices, [len(o.axis) for o in wanted])
@@ -294,11 +292,12 @@ def open_release(path: str | Path) -> Release:
     file = open_file(path)
     try:
         metadata, findings = check_structure(file)
-        if findings:
-            more = f" ({len(findings) - 1} more: run omnifold-pub validate)" if len(findings) > 1 else ""
-            msg = f"{path}: {findings[0]}{more}"
-            raise ReleaseError(msg)
     except BaseException:
         file.close()
         raise
+    if findings:
+        file.close()
+        more = f" ({len(findings) - 1} more: run omnifold-pub validate)" if len(findings) > 1 else ""
+        msg = f"{path}: {findings[0]}{more}"
+        raise ReleaseError(msg)
     return Release(path, file, metadata)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import ValidationError
 from referencing import Registry
 
 from omnifold_pub.errors import shorten
@@ -72,25 +72,26 @@ def _path(error: ValidationError) -> str:
 
 def _problem(error: ValidationError) -> Problem:
     found = shorten(error.instance)
-    # Schemas under control: each of these keywords reads better in words than as jsonschema's message.
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = set(error.schema.get("properties", {}))
-        unknown = sorted(set(error.instance) - known)
-        return Problem(
-            _path(error), f"expected only the keys {', '.join(sorted(known))}", f"unknown {', '.join(map(shorten, unknown))}"
-        )
+    # Our own schemas: for each of these keywords the value has the one type that it has there.
+    value: Any = error.validator_value
+    instance: Any = error.instance
+    if error.validator == "additionalProperties":
+        schema: Any = error.schema
+        known = sorted(schema["properties"])
+        unknown = ", ".join(shorten(key) for key in sorted(set(instance) - set(known)))
+        return Problem(_path(error), f"expected only the keys {', '.join(known)}", f"unknown {unknown}")
     if error.validator == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
+        missing = [key for key in value if key not in instance]
         return Problem(_path(error), f"expected the keys {', '.join(missing)}", "none of that name")
     if error.validator == "enum":
-        return Problem(_path(error), f"expected one of {', '.join(map(str, error.validator_value))}", found)
+        return Problem(_path(error), f"expected one of {', '.join(map(str, value))}", found)
     if error.validator == "const":
-        return Problem(_path(error), f"expected {error.validator_value!r}", found)
+        return Problem(_path(error), f"expected {value!r}", found)
     if error.validator == "pattern":
-        return Problem(_path(error), f"expected text that matches {error.validator_value}", found)
+        return Problem(_path(error), f"expected text that matches {value}", found)
     if error.validator == "type":
-        return Problem(_path(error), f"expected {error.validator_value}", found)
-    return Problem(_path(error), f"expected {error.validator} {shorten(error.validator_value)}", found)
+        return Problem(_path(error), f"expected {value}", found)
+    return Problem(_path(error), f"expected {error.validator} {shorten(value)}", found)
 
 
 def check(document: object, name: SchemaName) -> list[Problem]:
@@ -102,11 +103,9 @@ def check(document: object, name: SchemaName) -> list[Problem]:
     try:
         json.dumps(document, allow_nan=False)
     except (TypeError, ValueError) as error:
-        return [Problem("", "expected what JSON can hold: text, finite numbers, lists and mappings", shorten(str(error)))]
+        return [
+            Problem("", "expected what JSON can hold: text, finite numbers, lists and mappings", shorten(str(error)))
+        ]
     validator = Draft202012Validator(load_schema(name), format_checker=FormatChecker(), registry=Registry())
-    problems: list[Problem] = []
-    for error in sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path))):
-        problem = _problem(best_match([error]) or error)
-        if problem not in problems:
-            problems.append(problem)
-    return problems
+    errors = sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
+    return list(dict.fromkeys(_problem(error) for error in errors))

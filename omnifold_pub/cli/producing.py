@@ -39,7 +39,8 @@ def demo(ctx: click.Context, inputs: Path, output: Path, workers: int | None) ->
     unit = result.metadata["weights"]["unit"]
     value, error = float(result.cross_section.values()[0]), float(result.cross_section.uncertainties()[0])
     click.echo(f"Fiducial cross section: {value:.4f} +- {error:.4f} {unit} unfolded,")
-    click.echo(f"  {result.truth_cross_section:.4f} {unit} in the truth, {result.prior_cross_section:.4f} {unit} in the prior\n")
+    click.echo(f"  {result.truth_cross_section:.4f} {unit} in the truth of the pseudo-data,")
+    click.echo(f"  {result.prior_cross_section:.4f} {unit} in the simulation before unfolding\n")
     show_table(
         "Closure: chi2 to the truth, with the published covariance",
         ("observable", "bins", "prior", "unfolded", "p", "than the prior"),

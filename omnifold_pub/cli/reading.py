@@ -73,11 +73,11 @@ def info(release: Path, as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         echo_json(metadata)
         return
-    weights = metadata["weights"]
+    weights, collision, luminosity = (metadata[key] for key in ("weights", "collision", "luminosity"))
     click.echo(metadata["title"])
-    click.echo(f"{metadata['data_kind']}: {metadata['process']}, {metadata['collision']['system']} at ", nl=False)
     click.echo(
-        f"{metadata['collision']['energy_tev']:g} TeV, {metadata['luminosity']['value']:.6g} {metadata['luminosity']['unit']}"
+        f"{metadata['data_kind']}: {metadata['process']}, {collision['system']} at {collision['energy_tev']:g} TeV, "
+        f"{luminosity['value']:.6g} {luminosity['unit']}"
     )
     click.echo(f"fiducial region: {metadata['fiducial']}")
     click.echo(f"{metadata['events']} events; weights in {weights['unit']}: their sum is the {weights['sum']}")

@@ -189,9 +189,7 @@ class _Reader:
         self.provenance.append(record)
         return columns
 
-    def level(
-        self, columns: dict[str, NDArray[Any]], level: str, selected: NDArray[np.bool_], where: str
-    ) -> Columns:
+    def level(self, columns: dict[str, NDArray[Any]], level: str, selected: NDArray[np.bool_], where: str) -> Columns:
         """Stack one level's observables, and refuse what is absent without leave."""
         table = Columns.from_arrays(
             {o.name: columns[getattr(o, level)] for o in self.analysis.observables}, sentinel=self.sentinel
@@ -199,10 +197,10 @@ class _Reader:
         for i, observable in enumerate(self.analysis.observables):
             absent = selected & ~table.present[:, i]
             if absent.any() and not observable.may_be_absent:
+                branch, rows = getattr(observable, level), np.flatnonzero(absent)
                 msg = (
-                    f"{where}: branch {getattr(observable, level)!r} is absent (NaN or the sentinel) in {int(absent.sum())} "
-                    f"selected events, the first in row {int(np.flatnonzero(absent)[0])}; declare may_be_absent: true "
-                    "for this observable, or mend the file"
+                    f"{where}: branch {branch!r} is absent (NaN or the sentinel) in {len(rows)} selected events, "
+                    f"the first in row {rows[0]}; declare may_be_absent: true for this observable, or mend the file"
                 )
                 raise InputError(msg)
         infinite = selected[:, np.newaxis] & table.present & ~np.isfinite(table.values)

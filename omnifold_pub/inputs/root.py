@@ -21,7 +21,8 @@ def _uproot() -> types.ModuleType:
         import uproot
     except ImportError:
         raise MissingExtraError("uproot", "root", "Reading ROOT files") from None
-    return uproot
+    module: types.ModuleType = uproot
+    return module
 
 
 def _suggest(name: str, there: Sequence[str]) -> str:

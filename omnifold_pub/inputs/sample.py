@@ -50,6 +50,10 @@ class Columns:
         """Return the number of events."""
         return len(self.values)
 
+    def select(self, rows: NDArray[np.bool_]) -> Columns:
+        """Return the given rows, ``rows[event]``, alone."""
+        return Columns(self.names, self.values[rows], self.present[rows])
+
     def with_nan(self, name: str) -> NDArray[np.float32]:
         """Return one column, NaN where it is absent: the form a release stores."""
         index = self.names.index(name)
@@ -129,15 +133,31 @@ class Sample:
                 raise InputError(msg)
             needed = what == "reco weight" or self.truth is not None
             if needed and not weight[used].sum() > 0:
-                msg = f"{self.name}: the {what}s of the selected events sum to {weight[used].sum():g}; expected more than 0"
+                total = float(weight[used].sum())
+                msg = f"{self.name}: the {what}s of the selected events sum to {total:g}; expected more than 0"
                 raise InputError(msg)
-        if len(np.unique(self.event_id)) != size:
-            msg = f"{self.name}: event ids repeat ({size - len(np.unique(self.event_id))} of {size}); expected unique ones"
+        repeated = size - len(np.unique(self.event_id))
+        if repeated:
+            msg = f"{self.name}: event ids repeat ({repeated} of {size}); expected unique ones"
             raise InputError(msg)
 
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.event_id)
+
+    @property
+    def particle_level(self) -> Columns:
+        """Truth columns of a simulation.
+
+        Raises
+        ------
+        InputError
+            If the sample has none: it is data.
+        """
+        if self.truth is None:
+            msg = f"{self.name}: has no particle level; expected a simulation"
+            raise InputError(msg)
+        return self.truth
 
     def with_reco(self, reco: Columns, pass_reco: NDArray[np.bool_], name: str) -> Sample:
         """Return the same events with another detector's response, row by row."""

@@ -132,7 +132,10 @@ def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") 
         else:
             expression = parse(definition)
             used, result = set(expression.columns), expression(events)
-    elif callable(definition):
+    else:
+        if not callable(definition):
+            msg = f"an observable is a column name, an expression or a function; found {shorten(definition)}"
+            raise ObservableError(msg)
         recording = _Recording(events)
         try:
             result = np.asarray(definition(recording))
@@ -142,9 +145,6 @@ def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") 
             msg = f"observable function {name!r} failed on {events.where}: {type(error).__name__}: {error}"
             raise ObservableError(msg) from error
         used = recording.used
-    else:
-        msg = f"an observable is a column name, an expression or a function; found {shorten(definition)}"
-        raise ObservableError(msg)
     if result.shape != (events.size,) or result.dtype.kind not in "biuf":
         msg = (
             f"observable {name!r}: expected one real number for each of the {events.size} events; "

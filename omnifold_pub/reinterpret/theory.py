@@ -75,7 +75,9 @@ class Theory:
             msg = f"{name}: {bad} of {len(weights)} weights are not finite; remove these events or mend their weights"
             raise InputError(msg)
         if not weights.sum() > 0:
-            msg = f"{name}: the weights sum to {weights.sum():g}; expected the fiducial cross section in {unit}, above 0"
+            msg = (
+                f"{name}: the weights sum to {weights.sum():g}; expected the fiducial cross section in {unit}, above 0"
+            )
             raise InputError(msg)
         table = Columns.from_arrays(dict(columns), sentinel=sentinel)
         return cls(name, Events(len(weights), table.names, table.with_nan, where=name), weights, unit)
@@ -138,7 +140,7 @@ class Theory:
             If an observable cannot be computed from the theory's columns.
         """
         if unit != self.unit:
-            msg = f"{self.name}: its weights are in {self.unit}, the measurement is in {shorten(unit)}; convert them first"
+            msg = f"{self.name}: weights in {self.unit}, the measurement is in {shorten(unit)}; convert them first"
             raise InputError(msg)
         indices = [o.axis.bins_of(evaluate(o.definition, self.events, nan=o.nan)) for o in observables]
         index = BinIndex(indices, [len(o.axis) for o in observables])

@@ -26,9 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import MissingExtraError, OmnifoldPubError, RunError, TrainingError
+from omnifold_pub.errors import MissingExtraError, RunError, TrainingError
 from omnifold_pub.inputs.analysis import Analysis, parse_analysis, read_analysis, read_inputs
-from omnifold_pub.inputs.sample import Columns
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.config import CampaignConfig, OmniFoldConfig
 from omnifold_pub.unfold.plan import DATA_BOOTSTRAP, ENSEMBLE, MC_BOOTSTRAP, Training, bootstrap_seed, plan_trainings
@@ -298,14 +297,13 @@ def collect(run: str | Path) -> UnfoldingResult:
         if name in (DATA_BOOTSTRAP, MC_BOOTSTRAP):
             families[name] = np.stack(members, axis=1)
         elif name != ENSEMBLE:  # a variation: one member, the mean of its trainings
-            families[name] = np.mean(members, axis=0, dtype=np.float64).astype(np.float32)[:, np.newaxis]
+            families[name] = np.stack(members).mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32).T
     if campaign.campaign.ensemble > 1:
         families[ENSEMBLE] = ensemble
 
     simulation, _ = store.read_sample(path)
-    assert simulation.truth is not None
     fiducial = simulation.pass_truth
-    truth = Columns(simulation.truth.names, simulation.truth.values[fiducial], simulation.truth.present[fiducial])
+    truth = simulation.particle_level.select(fiducial)
     return UnfoldingResult(
         event_id=simulation.event_id[fiducial],
         columns={name: truth.with_nan(name) for name in truth.names},
@@ -362,16 +360,16 @@ def _component_entries(campaign: _Campaign) -> list[dict[str, Any]]:
                 "seed": bootstrap_seed(settings, "simulation"),
             }
         )
-    for variation in campaign.analysis.document["inputs"].get("variations", []):
-        entries.append(
-            {
-                "name": variation["name"],
-                "kind": "variation",
-                "description": variation["description"],
-                "members": 1,
-                "trainings_per_member": settings.trainings_per_variation,
-            }
-        )
+    entries += [
+        {
+            "name": variation["name"],
+            "kind": "variation",
+            "description": variation["description"],
+            "members": 1,
+            "trainings_per_member": settings.trainings_per_variation,
+        }
+        for variation in campaign.analysis.document["inputs"].get("variations", [])
+    ]
     relative = campaign.analysis.document["luminosity"].get("relative_uncertainty")
     if relative is not None:
         entries.append(
@@ -407,7 +405,9 @@ def _metadata(campaign: _Campaign, provenance: list[dict[str, Any]], summaries: 
             "count": len(summaries),
             "clamped_logits": sum(s["clamped"]["touched"] for s in summaries),
             "evaluated_logits": sum(s["clamped"]["evaluated"] for s in summaries),
-            "step1_final_loss": [s["fits"]["step1"][-1]["loss"] for s in summaries if s["training"]["family"] == ENSEMBLE],
+            "step1_final_loss": [
+                s["fits"]["step1"][-1]["loss"] for s in summaries if s["training"]["family"] == ENSEMBLE
+            ],
         },
         "inputs": provenance,
         **document["publication"],

@@ -72,7 +72,8 @@ def _loss(network: nn.Module, x: torch.Tensor, w1: torch.Tensor, w0: torch.Tenso
     """Sum of w1 * BCE(logit, 1) + w0 * BCE(logit, 0), from logits."""
     z = network(x).squeeze(1)
     positive = nn.functional.softplus(z)
-    return (w1 * (positive - z) + w0 * positive).sum()  # softplus(-z) = softplus(z) - z
+    total: torch.Tensor = (w1 * (positive - z) + w0 * positive).sum()  # softplus(-z) = softplus(z) - z
+    return total
 
 
 def _equalise(w1: torch.Tensor, w0: torch.Tensor, where: str) -> tuple[torch.Tensor, torch.Tensor]:

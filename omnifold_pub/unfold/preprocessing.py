@@ -44,10 +44,11 @@ class Encoding:
 class Preprocessor:
     """Standardise, and say what is absent.
 
-    Each observable is encoded (an angle as cosine and sine, so that pi and -pi are neighbours), then standardised with the mean and standard deviation of the events that have it. Where
-    it is absent, the median of the standardised values stands in, the same for every such event, and a flag
-    feature says so: no value is left from which a network could learn of a sentinel. Observables that are
-    always absent together (all of one jet) share a flag.
+    Each observable is encoded (an angle as cosine and sine, so that pi and -pi are neighbours), then
+    standardised with the mean and standard deviation of the events that have it. Where it is absent, the
+    median of the standardised values stands in, the same for every such event, and a flag feature says so:
+    no value is left from which a network could learn of a sentinel. Observables that are always absent
+    together (all of one jet) share a flag.
 
     Attributes
     ----------
@@ -88,8 +89,8 @@ class Preprocessor:
                 raise InputError(msg)
             if encoding.kind == "log" and not column.min() + encoding.offset > 0:
                 msg = (
-                    f"observable {names[i]!r} is encoded as the logarithm of itself plus {encoding.offset:g}, but reaches "
-                    f"{column.min():g}; give a larger offset, or use 'linear'"
+                    f"observable {names[i]!r} is encoded as the logarithm of itself plus {encoding.offset:g}, "
+                    f"but reaches {column.min():g}; give a larger offset, or use 'linear'"
                 )
                 raise InputError(msg)
             for x in encoding(column):
@@ -138,7 +139,8 @@ class Preprocessor:
         flagged = {i for group in self.flags for i in group}
         for i, name in enumerate(self.names):
             if i not in flagged and not columns.present[:, i].all():
-                msg = f"observable {name!r} is absent from {int((~columns.present[:, i]).sum())} events; it never was in those fitted"
+                absent = int((~columns.present[:, i]).sum())
+                msg = f"observable {name!r} is absent from {absent} events; it never was in those fitted"
                 raise InputError(msg)
         return np.stack(features, axis=1).astype(np.float32)
 

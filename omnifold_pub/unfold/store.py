@@ -101,14 +101,13 @@ def _level_arrays(columns: Columns, prefix: str) -> Arrays:
 def sample_arrays(inputs: Inputs) -> Arrays:
     """Return everything that the trainings need, as named arrays."""
     simulation, data = inputs.simulation, inputs.data
-    assert simulation.truth is not None  # a simulation is read with both levels
     arrays = {
         "simulation/event_id": simulation.event_id,
         "simulation/pass_truth": simulation.pass_truth,
         "simulation/pass_reco": simulation.pass_reco,
         "simulation/truth_weight": simulation.truth_weight,
         "simulation/reco_weight": simulation.reco_weight,
-        **_level_arrays(simulation.truth, "simulation/truth/"),
+        **_level_arrays(simulation.particle_level, "simulation/truth/"),
         **_level_arrays(simulation.reco, "simulation/reco/"),
         "data/event_id": data.event_id,
         "data/weight": data.reco_weight,

@@ -75,13 +75,9 @@ def normalise(
     return factor * push[sample.pass_truth] * truth_weight[sample.pass_truth], factor
 
 
-def _select(columns: Columns, rows: NDArray[np.bool_]) -> Columns:
-    return Columns(columns.names, columns.values[rows], columns.present[rows])
-
-
 def _features(preprocessor: Preprocessor, columns: Columns, rows: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Transform the selected rows; the others, which nothing looks at, stay zero."""
-    x = preprocessor.transform(_select(columns, rows))
+    x = preprocessor.transform(columns.select(rows))
     full = np.zeros((len(columns), x.shape[1]), dtype=np.float32)
     full[rows] = x
     return full
@@ -106,7 +102,7 @@ def train(
     TrainingError
         If a class is empty or a weight becomes non-finite.
     """
-    assert simulation.truth is not None
+    truth = simulation.particle_level
     w_t, w_r, w_d = simulation.truth_weight, simulation.reco_weight, data.reco_weight
     if training.resampled == "data":
         w_d = w_d * poisson_multiplicities(training.resampling_seed, training.number, data.event_id)
@@ -115,11 +111,11 @@ def train(
         w_t, w_r = w_t * multiplicity, w_r * multiplicity
 
     truth_rows, reco_rows = simulation.pass_truth, simulation.pass_reco
-    at_truth = Preprocessor.fit([_select(simulation.truth, truth_rows)], encodings)
-    at_reco = Preprocessor.fit([_select(simulation.reco, reco_rows), data.reco], encodings)
+    at_truth = Preprocessor.fit([truth.select(truth_rows)], encodings)
+    at_reco = Preprocessor.fit([simulation.reco.select(reco_rows), data.reco], encodings)
     result = run_omnifold(
         OmniFoldInputs(
-            truth=_features(at_truth, simulation.truth, truth_rows),
+            truth=_features(at_truth, truth, truth_rows),
             reco=_features(at_reco, simulation.reco, reco_rows),
             pass_truth=truth_rows,
             pass_reco=reco_rows,

@@ -329,7 +329,17 @@ def _content_findings(
                 f"events off by up to {summary.centre_mismatch:.2g} of their largest member",
                 "Recompute the nominal, or declare the rule that it follows.",
             )
-    if not any(c.includes_event_sampling or c.kind == "event_sampling" for c in components):
+    carriers = [c.name for c in components if c.includes_event_sampling or c.kind == "event_sampling"]
+    if len(carriers) > 1:
+        yield Finding(
+            "event_sampling",
+            "required",
+            "/metadata components",
+            "one component that stands for the finite number of published events",
+            ", ".join(carriers),
+            "They count the same fluctuations twice: keep the bootstrap.",
+        )
+    if not carriers:
         yield Finding(
             "event_sampling",
             "recommended",

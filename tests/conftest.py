@@ -138,7 +138,7 @@ def make_result(events: int = 500, members: int = 12, seed: int = 1) -> Unfoldin
                     "kind": "bootstrap",
                     "members": members,
                     "resampled": "simulation",
-                    "includes_event_sampling": True,
+                    "includes_event_sampling": False,
                     **component,
                 },
                 {"name": "shift", "kind": "variation", "members": 1, **component},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,16 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
 from omnifold_pub.inputs.analysis import read_analysis
-from omnifold_pub.measurement import Estimate, JointMeasurement
+from omnifold_pub.measurement import JointMeasurement
 from omnifold_pub.publish import publish
-from omnifold_pub.reinterpret.comparison import Comparison, compare
+from omnifold_pub.reinterpret.comparison import compare
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.release import Release, open_release
+from omnifold_pub.report import ClosureRow, Summary, write_summary
 from omnifold_pub.unfold.campaign import unfold
-from omnifold_pub.validate import Report, validate
+from omnifold_pub.validate import validate
 
-__all__ = ["ClosureRow", "DemoResult", "delta_phi_lj", "dimuon_mass", "run_demo"]
+__all__ = ["check_closure", "delta_phi_lj", "dimuon_mass", "run_demo"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -76,74 +76,6 @@ UNDECLARED: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class ClosureRow:
-    """How near the unfolded spectrum of one observable is to the truth, and how near the prior was.
-
-    Attributes
-    ----------
-    observable : str
-        Column or expression.
-    bins : int
-        Number of bins.
-    prior, unfolded : float
-        chi2 to the truth, both with the published covariance.
-    p_value : float
-        Of the unfolded spectrum.
-    """
-
-    observable: str
-    bins: int
-    prior: float
-    unfolded: float
-    p_value: float
-
-    @property
-    def verdict(self) -> str:
-        """``nearer`` than the prior; ``as near`` if not further by more than chi2's own spread; else ``further``."""
-        if self.unfolded <= self.prior:
-            return "nearer"
-        return "as near" if self.unfolded <= self.prior + np.sqrt(2 * self.bins) else "further"
-
-
-@dataclass(frozen=True, eq=False)
-class DemoResult:
-    """What the demo found.
-
-    Attributes
-    ----------
-    release : pathlib.Path
-        The release it published.
-    metadata : dict
-        The release's.
-    report : Report
-        Outcome of its validation.
-    measurement : JointMeasurement
-        Observables that nobody declared, with the covariance between them.
-    comparison : Comparison
-        Theory against these.
-    closure : tuple of ClosureRow
-        Unfolded against the truth of the pseudo-data.
-    cross_section : Estimate
-        Fiducial cross section.
-    truth_cross_section, prior_cross_section : float
-        Of the truth and of the simulation.
-    pictures : tuple of pathlib.Path
-        Drawn along the way.
-    """
-
-    release: Path
-    metadata: dict[str, Any]
-    report: Report
-    measurement: JointMeasurement
-    comparison: Comparison
-    closure: tuple[ClosureRow, ...]
-    cross_section: Estimate
-    truth_cross_section: float
-    prior_cross_section: float
-    pictures: tuple[Path, ...]
-
-
 def _total(_: Columns, weights: NDArray[np.float64]) -> float:
     return float(weights.sum())
 
@@ -174,7 +106,7 @@ def check_closure(release: Release, truth: Theory) -> tuple[ClosureRow, ...]:
 
 def run_demo(
     output: str | Path, *, inputs: str | Path = INPUTS, workers: int | None = None, progress: Progress | None = None
-) -> DemoResult:
+) -> Summary:
     """Run the main job and leave release, pictures and a summary in a folder.
 
     Parameters
@@ -216,7 +148,7 @@ def run_demo(
     with open_release(path) as release:
         measurement = release.measure(UNDECLARED, nan="drop")
         cross_section = release.estimate(_total)
-        demo = DemoResult(
+        summary = Summary(
             release=path,
             metadata=release.metadata,
             report=report,
@@ -228,10 +160,8 @@ def run_demo(
             prior_cross_section=float(release.prior_weights.sum(dtype=np.float64)),
             pictures=_draw(release, measurement, theory, truth, output, progress or (lambda *_: None)),
         )
-    from omnifold_pub.report import write_summary
-
-    write_summary(demo, output / "summary.html")
-    return demo
+    write_summary(summary, output / "summary.html")
+    return summary
 
 
 def _draw(

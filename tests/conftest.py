@@ -87,7 +87,8 @@ def make_result(events: int = 500, members: int = 12, seed: int = 1) -> Unfoldin
     nominal = ensemble.mean(axis=1, dtype=np.float64).astype(np.float32)
 
     def around(count: int, width: float) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return (nominal[:, np.newaxis] * rng.normal(1, width, (events, count))).astype(np.float32)
+        factors = rng.normal(1, width, (events, count)).astype(np.float32)
+        return nominal[:, np.newaxis] * factors
 
     y = rng.exponential(30, events).astype(np.float32)
     y[rng.random(events) < 0.2] = np.nan

@@ -15,7 +15,16 @@ from rich.table import Table
 
 from omnifold_pub.errors import ObservableError, OmnifoldPubError
 
-__all__ = ["Group", "Pairs", "echo_json", "observable_options", "parse_edges", "progress_bars", "show_table"]
+__all__ = [
+    "Group",
+    "Pairs",
+    "echo_json",
+    "format_p_value",
+    "observable_options",
+    "parse_edges",
+    "progress_bars",
+    "show_table",
+]
 
 EXIT_AT_FAULT = 1
 EXIT_BAD_CALL = 2
@@ -77,6 +86,15 @@ def _is_number(value: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+def format_p_value(p_value: float) -> str:
+    """Return a p-value as a table shows it.
+
+    >>> format_p_value(0.0421), format_p_value(2e-5)
+    ('0.042', '< 0.001')
+    """
+    return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
 
 
 def echo_json(document: object) -> None:

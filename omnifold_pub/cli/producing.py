@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from omnifold_pub.cli.console import EXIT_AT_FAULT, progress_bars, show_table, workers_option
+from omnifold_pub.cli.console import EXIT_AT_FAULT, format_p_value, progress_bars, show_table, workers_option
 
 __all__ = ["demo", "publish", "unfold"]
 
@@ -45,7 +46,7 @@ def demo(ctx: click.Context, inputs: Path, output: Path, workers: int | None) ->
         "Closure: chi2 to the truth, with the published covariance",
         ("observable", "bins", "prior", "unfolded", "p", "than the prior"),
         [
-            (r.observable, r.bins, f"{r.prior:.1f}", f"{r.unfolded:.1f}", f"{r.p_value:.3f}", r.verdict)
+            (r.observable, r.bins, f"{r.prior:.1f}", f"{r.unfolded:.1f}", format_p_value(r.p_value), r.verdict)
             for r in result.closure
         ],
     )
@@ -53,11 +54,12 @@ def demo(ctx: click.Context, inputs: Path, output: Path, workers: int | None) ->
     click.echo(f"\n{result.comparison.theory} against {', '.join(result.measurement.names)} together:")
     click.echo(f"  chi2 = {test.chi2:.1f} for {test.bins} bins, p = {test.p_value:.2g} ({test.method})")
     click.echo(f"Validation of {result.release}: {'valid' if result.report.valid else 'NOT VALID'}\n")
+    program = sys.argv[0]  # as it was called: the user may not have it on the path
     click.echo(f"Look at {output / 'summary.html'} and the {len(result.pictures)} pictures beside it. Then try:")
-    click.echo(f"  omnifold-pub info {result.release}")
-    click.echo(f"  omnifold-pub measure {result.release} -o 'pT_trackj1 / pT_ll' -b 0,0.4,0.6,0.8,1,2")
+    click.echo(f"  {program} info {result.release}")
+    click.echo(f"  {program} measure {result.release} -o 'pT_trackj1 / pT_ll' -b 0,0.4,0.6,0.8,1,2")
     click.echo(
-        f"  omnifold-pub compare {result.release} {inputs / 'theory.root'} --tree events --weight weight --unit {unit} "
+        f"  {program} compare {result.release} {inputs / 'theory.root'} --tree events --weight weight --unit {unit} "
         "--sentinel -99 -o m_trackj1 -b 0,4,7,10,14,19,26,60"
     )
     if not result.report.valid:

@@ -1,0 +1,165 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from omnifold_pub import UnfoldingResult, open_release
+from omnifold_pub.cli import main
+
+THEORY = ("--tree", "events", "--weight", "weight", "--unit", "pb", "--sentinel", "-99")
+MASS = ("-o", "m_trackj1", "-b", "0,7,14,26,60")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("command", ["demo", "unfold", "publish", "validate", "info", "measure", "compare"])
+def test_help_says_what_and_how(command: str) -> None:
+    outcome = run(command, "--help")
+    assert outcome.exit_code == 0
+    assert "Usage:" in outcome.stdout
+    assert command in run("--help").stdout
+    assert command == "demo" or "Example: omnifold-pub" in outcome.stdout
+
+
+def test_unfold_and_publish_and_validate(
+    tmp_path: Path, quick_run: tuple[Path, UnfoldingResult], quick_analysis: Callable[..., Path]
+) -> None:
+    run_directory = tmp_path / "run"
+    shutil.copytree(quick_run[0], run_directory)
+    unfolded = run("unfold", quick_analysis(), "--run", run_directory)
+    assert unfolded.exit_code == 0
+    assert "24431 events, 6 families, 13 members" in unfolded.stdout
+    release = tmp_path / "release.h5"
+    assert run("publish", run_directory, release).exit_code == 0
+    assert run("validate", release).exit_code == 0
+    again = run("publish", run_directory, release)
+    assert again.exit_code == 1
+    assert "exists already" in again.stderr
+    assert run("publish", run_directory, release, "--overwrite").exit_code == 0
+
+
+def test_validate_tells_a_script_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "not.h5"
+    path.write_text("no HDF5")
+    table = run("validate", path)
+    assert table.exit_code == 1
+    assert "NOT VALID" in table.stdout
+    outcome = run("validate", path, "--json")
+    assert outcome.exit_code == 1
+    report = json.loads(outcome.stdout)
+    assert report["valid"] is False
+    assert [finding["code"] for finding in report["findings"]] == ["readable"]
+
+
+def test_info_lists_observables_and_components(quick_release: Path) -> None:
+    text = run("info", quick_release).stdout
+    for word in ("pT_trackj2", "GeV", "data_bootstrap", "muscale_up", "13 TeV", "pseudodata"):
+        assert word in text
+    assert json.loads(run("info", quick_release, "--json").stdout)["events"] == 24431
+
+
+def test_measure_prints_the_whole_covariance_as_json(quick_release: Path) -> None:
+    outcome = run(
+        "measure",
+        quick_release,
+        "-o",
+        "pT_l1 / pT_l2",
+        "-b",
+        "1,1.5,2,5",
+        "-o",
+        "pT_ll",
+        "-b",
+        "200,300,1000",
+        "--json",
+    )
+    printed = json.loads(outcome.stdout)
+    with open_release(quick_release) as release:
+        joint = release.measure({"pT_l1 / pT_l2": [1, 1.5, 2, 5], "pT_ll": [200, 300, 1000]})
+    assert np.allclose(printed["covariance"], joint.covariance(), rtol=1e-12)
+    assert np.allclose(printed["components"]["mc_bootstrap"], joint.covariance("mc_bootstrap"), rtol=1e-12)
+    assert [entry["start"] for entry in printed["observables"]] == [0, 3]
+
+
+def test_measure_prints_a_table(quick_release: Path) -> None:
+    text = run("measure", quick_release, "-o", "pT_ll", "-b", "200,300,1000").stdout
+    assert "200 - 300" in text
+    assert "data_bootstrap %" in text
+
+
+def test_compare_prints_chi2_bins_and_p(quick_release: Path, zjets: Path) -> None:
+    outcome = run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS)
+    assert outcome.exit_code == 0
+    assert "for 4 bins, p = " in outcome.stdout
+    printed = json.loads(run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS, "--json").stdout)
+    assert printed["bins"] == 4
+    assert 0 < printed["p_value"] < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("-o", "pT_ll"), 2, "Missing option"),
+        (("-o", "pT_ll", "-b", "1,2", "-b", "1,2"), 2, "expected one --bins for each --observable"),
+        (("-o", "pT_ll", "-b", "1,2", "-o", "pT_ll", "-b", "1,2"), 2, "given twice"),
+        (("-o", "pT_ll", "-b", "1,two"), 2, "expected bin edges such as"),
+        (("-o", "pT_ll", "-b", "2,1"), 2, "strictly increasing"),
+        (("-o", "pT_lll", "-b", "1,2"), 2, "did you mean pT_ll"),
+        (("-o", "__import__('os')", "-b", "1,2"), 2, "quotes are not allowed"),
+        (("-o", "tau2_trackj1 / tau1_trackj1", "-b", "0,1"), 2, "is NaN for"),
+    ],
+)
+def test_a_wrong_call_gets_one_clear_error(
+    quick_release: Path, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    outcome = run("measure", quick_release, *arguments)
+    assert outcome.exit_code == status
+    assert message in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert outcome.stdout == ""
+
+
+def test_a_broken_file_has_another_exit_status_than_a_wrong_call(tmp_path: Path, zjets: Path) -> None:
+    assert run("info", zjets / "mc.root").exit_code == 1
+    assert run("info", tmp_path / "nowhere.h5").exit_code == 2
+
+
+def test_a_wrong_tree_name_is_told(quick_release: Path, zjets: Path) -> None:
+    outcome = run("compare", quick_release, zjets / "theory.root", "--tree", "event", *THEORY[2:], *MASS)
+    assert outcome.exit_code == 1
+    assert "no tree 'event'; did you mean events?" in outcome.stderr
+
+
+def _command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "omnifold_pub.cli", *map(str, arguments)]
+
+
+def test_progress_is_drawn_on_a_terminal_and_nowhere_else(quick_release: Path) -> None:
+    piped = subprocess.run(_command("validate", quick_release), capture_output=True, check=True)
+    assert piped.stderr == b""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(_command("validate", quick_release), stdout=subprocess.PIPE, stderr=terminal)
+    process.communicate()
+    os.close(terminal)
+    drawn = os.read(controller, 65536)
+    os.close(controller)
+    assert b"reading weights" in drawn
+
+
+def test_a_closed_pipe_is_no_traceback(quick_release: Path) -> None:
+    command = f"{' '.join(_command('info', quick_release))} | head -1"
+    outcome = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)  # noqa: S607
+    assert "Traceback" not in outcome.stderr

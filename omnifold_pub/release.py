@@ -115,8 +115,13 @@ class Release:
         return self._read(layout.PRIOR)
 
     def axis(self, definition: Definition, bins: Bins, *, name: str = "") -> Axis:
-        """Build the axis of an observable, labelled with its symbol and unit where it is a column."""
+        """Build the axis of an observable.
+
+        It is labelled with the observable's symbol and unit where it is a column and ``bins`` have no label.
+        """
         name = name or definition_text(definition)
+        if getattr(bins, "label", ""):
+            return Axis.from_bins(bins, name=name)
         for observable in self.metadata["observables"]:
             if observable["name"] == definition:
                 unit = "" if observable["unit"] == "1" else f" [{observable['unit']}]"

@@ -71,12 +71,13 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     console = Console()
     if not console.is_terminal:  # nothing is cut or wrapped for a reader that is a program
         console = Console(width=200)
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
         numeric = i >= text and all(_is_number(row[i]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(str, row))
+    console.print(title, style="bold", markup=False, highlight=False)
     console.print(table, markup=False, highlight=False)
 
 

@@ -221,5 +221,5 @@ def compare(
     columns = ("observable", "bin", f"measured [{joint.unit}]", "+-", "theory", "+-", "pull")
     show_table(f"{comparison.theory} against {release}", columns, rows, text=2)
     test = comparison.test
-    replicas = f", {test.replicas} replicas" if test.replicas else ""
+    replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
     click.echo(f"\nchi2 = {test.chi2:.2f} for {test.bins} bins, p = {test.p_value:.3g} ({test.method}{replicas})")

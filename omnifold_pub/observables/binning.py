@@ -46,6 +46,8 @@ class Axis(Sequence[tuple[float, float]]):
     def from_bins(cls, bins: ArrayLike | Axis | Any, *, name: str = "", label: str = "") -> Axis:
         """Build from a sequence of edges, or from an axis of ours, of `hist` or of `boost_histogram`.
 
+        The label is the one given, or the axis's own, or the name.
+
         Raises
         ------
         ObservableError
@@ -75,7 +77,7 @@ class Axis(Sequence[tuple[float, float]]):
             msg = f"{where}: expected strictly increasing edges; edge {i} is {edges[i]:g} after {edges[i - 1]:g}"
             raise ObservableError(msg)
         edges.flags.writeable = False
-        return cls(edges=edges, name=name, label=label or name)
+        return cls(edges=edges, name=name, label=label or getattr(bins, "label", "") or name)
 
     @classmethod
     def regular(cls, bins: int, lower: float, upper: float, *, name: str = "", label: str = "") -> Axis:

@@ -13,7 +13,7 @@ from scipy import special
 from omnifold_pub.errors import StatisticsError
 from omnifold_pub.statistics.components import ComponentResult
 
-__all__ = ["Chi2", "Method", "chi2_test"]
+__all__ = ["Chi2", "Method", "chi2_test", "squared_distance"]
 
 Matrix = NDArray[np.float64]
 Method = Literal["chi2", "hotelling", "simulation"]
@@ -67,6 +67,29 @@ def _rank(covariance: Matrix) -> int:
         raise StatisticsError(msg)
     values = np.linalg.eigvalsh(covariance / np.outer(errors, errors))
     return int((values > _RELATIVE_RANK * values[-1]).sum())
+
+
+def squared_distance(residual: Matrix, covariance: Matrix) -> float:
+    """Return d^T V^-1 d: chi2 without its distribution.
+
+    Raises
+    ------
+    StatisticsError
+        If V has a rank below the number of bins; it is not inverted then.
+
+    Examples
+    --------
+    >>> squared_distance(np.array([2.0, 0.0]), np.diag([4.0, 1.0]))
+    1.0
+    """
+    bins, rank = len(residual), _rank(covariance)
+    if rank < bins:
+        msg = (
+            f"the covariance of {bins} bins has rank {rank} and cannot be inverted; "
+            f"merge bins down to {rank} or fewer, or add a component that is missing"
+        )
+        raise StatisticsError(msg)
+    return float(residual @ np.linalg.solve(covariance, residual))
 
 
 def _simulate(total: Matrix, estimated: Sequence[ComponentResult], chi2: float) -> float:
@@ -126,14 +149,7 @@ def chi2_test(residual: Matrix, components: Sequence[ComponentResult], extra: Ma
         msg = "no component is left to make a covariance of"
         raise StatisticsError(msg)
     total: Matrix = np.sum(parts, axis=0)
-    rank = _rank(total)
-    if rank < bins:
-        msg = (
-            f"the covariance of {bins} bins has rank {rank} and cannot be inverted; "
-            f"merge bins down to {rank} or fewer, or add a component that is missing"
-        )
-        raise StatisticsError(msg)
-    chi2 = float(residual @ np.linalg.solve(total, residual))
+    chi2 = squared_distance(residual, total)
     estimated = [part for part in components if part.replicas]
     replicas = min((part.replicas for part in estimated), default=0)
     method: Method

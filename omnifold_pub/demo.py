@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
+from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import read_analysis
 from omnifold_pub.measurement import JointMeasurement
 from omnifold_pub.observables.binning import Axis
@@ -133,6 +134,7 @@ def run_demo(
     InputError
         If the inputs are not there.
     """
+    require("matplotlib", "mplhep", "jinja2", extra="plot", purpose="The demo")
     inputs, output = Path(inputs), Path(output)
     if not (inputs / "analysis.yaml").is_file():
         msg = f"{inputs}: no analysis.yaml here; run the demo in a checkout of the project, or name the inputs' folder"

@@ -40,12 +40,6 @@ class OmnifoldPubError(Exception):
 class MissingExtraError(OmnifoldPubError):
     """An optional dependency is needed and not installed."""
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(
-            f"{purpose} needs the package {package!r}, which is not installed. "
-            f"Install it with: pip install 'omnifold-pub[{extra}]'"
-        )
-
 
 class InputError(OmnifoldPubError):
     """An input file, its tree, one of its branches or their values cannot be used."""

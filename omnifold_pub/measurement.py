@@ -42,7 +42,7 @@ class BinnedObservable:
     nan: NanRule
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """Any statistic T of the events, with its covariance.
 
@@ -56,6 +56,11 @@ class Estimate:
 
     nominal: Vector
     results: tuple[ComponentResult, ...]
+
+    def __repr__(self) -> str:
+        """Return values and uncertainties, shortened as numpy does."""
+        with np.printoptions(precision=4, threshold=8, edgeitems=3):
+            return f"<{type(self).__name__}: {self.nominal} +- {self.uncertainties()}>"
 
     def values(self) -> Vector:
         """Return ``T_0[bin]``."""
@@ -149,7 +154,7 @@ class Estimate:
         return chi2_test(self.nominal - prediction, used, covariance)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Measurement(Estimate):
     """The histogram of one observable: cross section per bin, and its covariance.
 
@@ -194,7 +199,7 @@ class Measurement(Estimate):
         return (self.observable,)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class JointMeasurement(Estimate):
     """Histograms of several observables, bins numbered through, with the covariance between them.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import MissingExtraError
+from omnifold_pub.extras import require
 from omnifold_pub.measurement import Estimate, JointMeasurement, Measurement
 
 if TYPE_CHECKING:
@@ -46,17 +46,10 @@ class Curve:
     errors: NDArray[np.float64] | None = None
 
 
-def _mplhep() -> Any:
-    try:
-        import mplhep
-    except ImportError:
-        raise MissingExtraError("mplhep", "plot", "Drawing") from None
-    return mplhep
-
-
 def style() -> AbstractContextManager[None]:
     """Return a context in which pictures look like the field's: mplhep's ROOT style, at the size of a page."""
-    mplhep = _mplhep()
+    require("mplhep", extra="plot", purpose="Drawing")
+    import mplhep
     from matplotlib import style as matplotlib_style
 
     small = {
@@ -91,7 +84,9 @@ def _units(measurement: Measurement) -> tuple[str, str]:
 
 def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -> Axes:
     """Draw the differential cross section with its total band, and predictions as lines."""
-    mplhep = _mplhep()
+    require("mplhep", extra="plot", purpose="Drawing")
+    import mplhep
+
     edges = measurement.observable.axis.edges
     values, errors = measurement.values(), measurement.uncertainties()
     ax.stairs(
@@ -132,7 +127,9 @@ def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -
     The bands are nested: each adds one component in quadrature to those inside it, the largest first, so that
     the outermost is the total, the square root of the covariance's diagonal.
     """
-    mplhep = _mplhep()
+    require("mplhep", extra="plot", purpose="Drawing")
+    import mplhep
+
     edges, values = measurement.observable.axis.edges, measurement.values()
     ordered = sorted(
         measurement.components, key=lambda c: float((measurement.uncertainties(c.name) / values).sum()), reverse=True
@@ -171,7 +168,7 @@ def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -
 
 def spectrum_figure(measurement: Measurement, *, curves: Sequence[Curve] = (), title: str = "") -> Figure:
     """Return a figure of `spectrum` above `ratio`; call within `style`."""
-    _mplhep()
+    require("matplotlib", extra="plot", purpose="Drawing")
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from omnifold_pub.errors import MissingExtraError
+from omnifold_pub.extras import require
 from omnifold_pub.measurement import Estimate, JointMeasurement
 from omnifold_pub.reinterpret.comparison import Comparison
 from omnifold_pub.validate import Report
@@ -98,10 +98,9 @@ def write_summary(summary: Summary, path: Path) -> None:
     MissingExtraError
         If Jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingExtraError("jinja2", "plot", "Writing the summary") from None
+    require("jinja2", extra="plot", purpose="Writing the summary")
+    import jinja2
+
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(resources.files("omnifold_pub").joinpath("templates/summary.html").read_text())
     cross_section = summary.cross_section

@@ -13,7 +13,7 @@ import omnifold_pub
 
 FLOORS = (
     {"errors"},
-    {"observables", "schemas"},
+    {"extras", "observables", "schemas"},
     {"statistics"},
     {"format"},
     {"inputs", "measurement"},

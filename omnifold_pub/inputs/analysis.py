@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import AnalysisError, InputError, MissingExtraError, shorten
+from omnifold_pub.errors import AnalysisError, InputError, shorten
+from omnifold_pub.extras import require
 from omnifold_pub.inputs.root import read_columns
 from omnifold_pub.inputs.sample import Columns, Sample
 from omnifold_pub.schemas import check
@@ -100,10 +101,9 @@ def read_analysis(path: str | Path) -> Analysis:
     MissingExtraError
         If PyYAML is not installed.
     """
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError("pyyaml", "unfold", "Reading an analysis file") from None
+    require("yaml", extra="unfold", purpose="Reading an analysis file")
+    import yaml
+
     path = Path(path)
 
     class UniqueKeys(yaml.SafeLoader):

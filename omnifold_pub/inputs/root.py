@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import InputError, MissingExtraError, shorten
+from omnifold_pub.errors import InputError, shorten
+from omnifold_pub.extras import require
 
 __all__ = ["read_columns"]
-
-
-def _uproot() -> types.ModuleType:
-    try:
-        import uproot
-    except ImportError:
-        raise MissingExtraError("uproot", "root", "Reading ROOT files") from None
-    module: types.ModuleType = uproot
-    return module
 
 
 def _suggest(name: str, there: Sequence[str]) -> str:
@@ -57,7 +48,9 @@ def read_columns(path: Path, tree: str, branches: Sequence[str]) -> dict[str, ND
     MissingExtraError
         If uproot is not installed.
     """
-    uproot = _uproot()
+    require("uproot", extra="root", purpose="Reading ROOT files")
+    import uproot
+
     if not path.is_file():
         msg = f"{path}: no such file"
         raise InputError(msg)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib import metadata as installed
-from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import MissingExtraError, RunError, TrainingError
+from omnifold_pub.errors import RunError, TrainingError
+from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import Analysis, parse_analysis, read_analysis, read_inputs
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.config import CampaignConfig, OmniFoldConfig
@@ -130,6 +131,7 @@ def _die_with_parent() -> None:
 
 def _start_worker() -> None:
     _die_with_parent()
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))  # Ctrl-C: nothing to save, and no traceback from each worker
     import torch
 
     torch.set_num_threads(1)
@@ -141,14 +143,13 @@ def _work(training: Training, task: _Task) -> str:
     from omnifold_pub.unfold.training import train
 
     simulation, data = store.read_sample(_inputs_path(task.run), training.variation)
-    trained = train(
-        training,
-        simulation,
-        data,
-        config=task.config,
-        encodings=task.encodings,
-        luminosity=task.luminosity,
-    )
+    try:
+        trained = train(
+            training, simulation, data, config=task.config, encodings=task.encodings, luminosity=task.luminosity
+        )
+    except TrainingError as error:
+        msg = f"training {training.name}: {error}"
+        raise TrainingError(msg) from error
     arrays = {"weight": trained.weight} | {f"networks/{name}": values for name, values in trained.networks.items()}
     header = {"fingerprint": task.fingerprint, "summary": trained.summary}
     store.write_arrays(_training_path(task.run, training), arrays, header)
@@ -213,9 +214,7 @@ def unfold(
     MissingExtraError
         If PyTorch is not installed.
     """
-    for package in ("torch", "safetensors", "filelock"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "unfold", "Unfolding")
+    require("torch", "uproot", "filelock", extra="unfold", purpose="Unfolding")
     import filelock
 
     report = progress or (lambda *_: None)

@@ -131,7 +131,7 @@ def train(
     weight, factor = normalise(result.push, simulation, w_t, w_r, n_data=n_data, luminosity=luminosity)
     published = weight.astype(np.float32)
     if not np.isfinite(published).all():
-        msg = f"training {training.name}: {int((~np.isfinite(published)).sum())} published weights are not finite"
+        msg = f"{int((~np.isfinite(published)).sum())} published weights are not finite"
         raise TrainingError(msg)
     return Trained(
         weight=published,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Curve", "correlation", "ratio", "spectrum", "spectrum_figure", "style"]
 
-BAND_COLOURS = ("#1f3b73", "#3a6ea5", "#6ea0c8", "#a3c4dc", "#c9dbe8", "#e3e3e3", "#cfcfcf", "#bbbbbb")
-"""From dark to light, so that the nested bands can be told apart in grey."""
+BAND_COLOURS = ("#dbe7f1", "#b3cde3", "#86aed0", "#5b8cbb", "#3a6ea5", "#28507f", "#1a365a", "#0f2038")
+"""From light, inside, to dark, so that the nested bands can be told apart in grey and lines be seen on them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes
         edges,
         baseline=_per_width(measurement, values - errors),
         fill=True,
-        color=BAND_COLOURS[3],
+        color=BAND_COLOURS[1],
         label="measured, total uncertainty",
     )
     for curve in curves:

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnifold_pub import UnfoldingResult
@@ -109,6 +109,7 @@ def test_big_endian_data_keep_their_values_and_are_stored_little_endian(file: h5
     np.testing.assert_array_equal(file["weights"][()], np.array([1.5, -2.25, 1e-30], dtype=np.float32))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), JSON_VALUES, max_size=5))
 def test_metadata_come_back_as_they_were_encoded(metadata: dict[str, Any]) -> None:
     with memory_file() as file:
@@ -176,6 +177,7 @@ def test_a_group_in_the_place_of_the_metadata_is_refused(file: h5py.File) -> Non
         layout.decode_metadata(file)
 
 
+@settings(deadline=None)
 @given(events=st.integers(0, 3_000_000), members=st.integers(0, 5000), budget=st.integers(1, 2**32))
 def test_blocks_cover_every_row_exactly_once(events: int, members: int, budget: int) -> None:
     blocks = layout.family_blocks(events, members, budget)
@@ -185,6 +187,7 @@ def test_blocks_cover_every_row_exactly_once(events: int, members: int, budget: 
     assert all(start < stop for start, stop in blocks)
 
 
+@settings(deadline=None)
 @given(events=st.integers(1, 3_000_000), members=st.integers(1, 5000), budget=st.integers(1, 2**32))
 def test_blocks_are_whole_chunks_within_the_budget(events: int, members: int, budget: int) -> None:
     for start, stop in layout.family_blocks(events, members, budget):

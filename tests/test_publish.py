@@ -229,7 +229,10 @@ def with_nan(family: NDArray[Any]) -> NDArray[Any]:
 
 INVALID = {
     "nan weight": (with_family("data_bootstrap", with_nan), "/weights/data_bootstrap: expected finite weights"),
-    "factor 26.5": (with_family("data_bootstrap", lambda f: f * np.float32(26.5)), r"/weights/data_bootstrap: .* 26\.\d+ times as much"),
+    "factor 26.5": (
+        with_family("data_bootstrap", lambda f: f * np.float32(26.5)),
+        r"/weights/data_bootstrap: .* 26\.\d+ times as much",
+    ),
     "nominal not the mean": (
         lambda r: replace(r, nominal=r.nominal * np.float32(1.01)),
         "the mean of /weights/ensemble",

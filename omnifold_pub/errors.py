@@ -79,5 +79,5 @@ def shorten(value: object, limit: int = 80) -> str:
     >>> shorten("x" * 200, 12)
     "'xxxxxxxx..."
     """
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."

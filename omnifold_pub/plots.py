@@ -115,10 +115,16 @@ def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes
     return ax
 
 
+def _over(numerator: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide by the measured values; NaN, which draws nothing, for empty bins."""
+    quotient: NDArray[np.float64] = np.divide(numerator, values, out=np.full_like(values, np.nan), where=values != 0)
+    return quotient
+
+
 def _reach(curve: Curve, values: NDArray[np.float64]) -> float:
     """Return how far a curve and its errors are from the measured values, relative to these."""
     errors = 0 if curve.errors is None else curve.errors
-    return float(((np.abs(curve.values - values) + errors) / values).max())
+    return float(np.nanmax(_over(np.abs(curve.values - values) + errors, values), initial=0))
 
 
 def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -> Axes:
@@ -132,10 +138,12 @@ def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -
 
     edges, values = measurement.observable.axis.edges, measurement.values()
     ordered = sorted(
-        measurement.components, key=lambda c: float((measurement.uncertainties(c.name) / values).sum()), reverse=True
+        measurement.components,
+        key=lambda component: float(np.nansum(_over(measurement.uncertainties(component.name), values))),
+        reverse=True,
     )
     variance = np.cumsum([measurement.uncertainties(c.name) ** 2 for c in ordered], axis=0)
-    bands = list(zip(ordered, np.sqrt(variance) / values, strict=True))
+    bands = [(component, _over(np.sqrt(v), values)) for component, v in zip(ordered, variance, strict=True)]
     for i, (component, band) in reversed(list(enumerate(bands))):
         ax.stairs(
             1 + band,
@@ -147,15 +155,15 @@ def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -
         )
     for curve in curves:
         mplhep.histplot(
-            curve.values / values,
+            _over(curve.values, values),
             edges,
             ax=ax,
             color=curve.colour,
             ls=curve.linestyle,
-            yerr=False if curve.errors is None else curve.errors / values,
+            yerr=False if curve.errors is None else _over(curve.errors, values),
         )
     ax.axhline(1, color="black", linewidth=0.8)
-    reach = max([float(bands[-1][1].max()), *(_reach(c, values) for c in curves)])
+    reach = max([float(np.nanmax(bands[-1][1], initial=0)), *(_reach(c, values) for c in curves)])
     reach = min(max(1.15 * reach, 0.1), 0.75)
     ax.set_ylim(1 - reach, 1 + reach)
     ax.set_xlim(edges[0], edges[-1])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from omnifold_pub import format as layout
+from omnifold_pub.atomic import ErrorKeepingFile, replacing
 from omnifold_pub.errors import PublishError
 from omnifold_pub.schemas import check
 from omnifold_pub.unfold.result import UnfoldingResult
@@ -36,40 +36,63 @@ def _complete_metadata(result: UnfoldingResult) -> dict[str, Any]:
     return metadata
 
 
-def _check_declared(result: UnfoldingResult, metadata: dict[str, Any]) -> None:
-    """Compare what is declared with what is there."""
+def _check_arrays(result: UnfoldingResult, metadata: dict[str, Any]) -> None:
+    """Compare what is declared with what is there: names and shapes."""
     for what, declared, there in (
         ("observables", [o["name"] for o in metadata["observables"]], list(result.columns)),
         ("weight families", [c["name"] for c in metadata["components"] if "members" in c], list(result.families)),
     ):
-        if sorted(declared) != sorted(there):
-            missing, extra = sorted(set(declared) - set(there)), sorted(set(there) - set(declared))
+        repeated = sorted({name for name in declared if declared.count(name) > 1})
+        if repeated:
+            msg = f"{what}: {', '.join(map(repr, repeated))} declared more than once; give each its own name"
+            raise PublishError(msg)
+        missing, extra = sorted(set(declared) - set(there)), sorted(set(there) - set(declared))
+        if missing or extra:
             msg = f"{what}: declared but not given: {missing or 'none'}; given but not declared: {extra or 'none'}"
+            raise PublishError(msg)
+    events = metadata["events"]
+    arrays = {"event_id": result.event_id, "nominal": result.nominal} | result.columns
+    if result.prior is not None:
+        arrays["prior"] = result.prior
+    expected: list[tuple[str, Any, tuple[int, ...]]] = [(name, array, (events,)) for name, array in arrays.items()]
+    expected += [
+        (entry["name"], result.families[entry["name"]], (events, entry["members"]))
+        for entry in metadata["components"]
+        if "members" in entry
+    ]
+    for name, array, shape in expected:
+        if np.shape(array) != shape:
+            msg = f"{name}: expected an array of shape {shape}, as declared; found {np.shape(array)}"
             raise PublishError(msg)
 
 
 def _write(path: Path, result: UnfoldingResult, metadata: dict[str, Any]) -> None:
-    with h5py.File(path, "x", libver=layout.LIBVER) as file:
-        layout.create_dataset(file, layout.METADATA, layout.encode_metadata(metadata))
-        layout.create_dataset(file, layout.EVENT_ID, np.asarray(result.event_id, dtype=np.int64))
-        events = file.create_group(layout.EVENTS)
-        for observable in metadata["observables"]:
-            name = observable["name"]
-            layout.create_dataset(events, name, np.asarray(result.columns[name], dtype=np.float32))
-        weights = file.create_group(layout.WEIGHTS)
-        layout.create_dataset(weights, layout.NOMINAL, np.asarray(result.nominal, dtype=np.float32))
-        for name, family in result.families.items():
-            layout.create_dataset(weights, name, np.asarray(family, dtype=np.float32))
-        if result.prior is not None:
-            layout.create_dataset(file, layout.PRIOR, np.asarray(result.prior, dtype=np.float32))
+    """Write a new file.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take it.
+    """
+    arrays: dict[str, NDArray[Any]] = {
+        layout.METADATA: layout.encode_metadata(metadata),
+        layout.EVENT_ID: np.asarray(result.event_id, dtype=np.int64),
+    }
+    arrays |= {f"{layout.EVENTS}/{o['name']}": _float32(result.columns[o["name"]]) for o in metadata["observables"]}
+    arrays[f"{layout.WEIGHTS}/{layout.NOMINAL}"] = _float32(result.nominal)
+    arrays |= {f"{layout.WEIGHTS}/{name}": _float32(family) for name, family in result.families.items()}
+    if result.prior is not None:
+        arrays[layout.PRIOR] = _float32(result.prior)
+    with ErrorKeepingFile(path) as raw:
+        with h5py.File(raw, "w", libver=layout.LIBVER) as file:
+            for name, array in arrays.items():
+                layout.create_dataset(file, name, array)
+                raw.check()
+        raw.check()
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(array, dtype=np.float32)
 
 
 def publish(
@@ -113,22 +136,19 @@ def publish(
         msg = f"{path}: there is no folder {path.parent}; make it first"
         raise PublishError(msg)
     metadata = _complete_metadata(result)
-    _check_declared(result, metadata)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    _check_arrays(result, metadata)
     try:
-        _write(temporary, result, metadata)
-        report = validate(temporary, progress=progress)
-        if not report.valid:
-            lines = "\n  ".join(str(f) for f in report.findings if f.level == "required")
-            msg = f"{path}: not written, the result is not valid:\n  {lines}"
-            raise PublishError(msg)
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-        reason = getattr(error, "strerror", None) or str(error)
-        msg = f"{path}: not written: {reason}. Free some space or choose another folder, and publish again"
+        with replacing(path) as temporary:
+            _write(temporary, result, metadata)
+            report = validate(temporary, progress=progress)
+            if not report.valid:
+                lines = "\n  ".join(str(f) for f in report.findings if f.level == "required")
+                msg = f"{path}: not written, the result is not valid:\n  {lines}"
+                raise PublishError(msg)
+    except OSError as error:
+        msg = (
+            f"{path}: not written: {error.strerror or error}. "
+            "Free some space or choose another folder, and publish again"
+        )
         raise PublishError(msg) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

@@ -227,7 +227,7 @@ class Release:
         ----------
         statistic : callable
             ``statistic(events, weights)`` with a mapping of columns and ``weights[event]`` in float64;
-            returns a number or a 1-D array, always of the same length.
+            returns a number or a 1-D array, always of the same length. The weights are read-only.
 
         Returns
         -------
@@ -245,6 +245,7 @@ class Release:
         def call(member: Weights, which: str) -> Weights:
             nonlocal size
             where = f"statistic {getattr(statistic, '__name__', repr(statistic))!r}, {which}"
+            member.flags.writeable = False  # the same array may serve several components
             try:
                 value = np.atleast_1d(np.asarray(statistic(self.events, member), dtype=np.float64))
             except ObservableError:

@@ -13,7 +13,7 @@ import omnifold_pub
 
 FLOORS = (
     {"errors"},
-    {"extras", "observables", "schemas"},
+    {"atomic", "extras", "observables", "schemas"},
     {"statistics"},
     {"format"},
     {"inputs", "measurement"},

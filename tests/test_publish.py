@@ -239,10 +239,13 @@ INVALID = {
     ),
     "short column": (
         lambda r: replace(r, columns={**r.columns, "x": r.columns["x"][:-1]}),
-        r"/events/x: expected float32 \[500\]; found float32 \[499\]",
+        r"x: expected an array of shape \(500,\), as declared; found \(499,\)",
     ),
-    "family of one axis": (with_family("shift", lambda f: f[:, 0]), r"/weights/shift: expected float32 \[500, 1\]"),
-    "family of three axes": (with_family("shift", lambda f: f[:, :, np.newaxis]), "/weights/shift"),
+    "family of one axis": (
+        with_family("shift", lambda f: f[:, 0]),
+        r"shift: expected an array of shape \(500, 1\), as declared; found \(500,\)",
+    ),
+    "family of three axes": (with_family("shift", lambda f: f[:, :, np.newaxis]), "shift: expected an array of shape"),
     "no events": (
         lambda r: replace(
             r,

@@ -125,6 +125,9 @@ def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") 
         For an unknown column, an expression that is not allowed, a function that fails or returns another
         shape, and a NaN under ``nan="error"``.
     """
+    if nan not in ("error", "drop"):
+        msg = f'nan: expected "error" or "drop"; found {shorten(nan)}'
+        raise ObservableError(msg)
     name = definition_text(definition)
     if isinstance(definition, str):
         if definition in events:

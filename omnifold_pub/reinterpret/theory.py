@@ -65,11 +65,16 @@ class Theory:
         InputError
             If lengths disagree, a weight is not finite, or the weights sum to nothing.
         """
-        weights = np.asarray(weights, dtype=np.float64)
-        lengths = {len(column) for column in columns.values()} | {len(weights)}
-        if len(lengths) != 1 or weights.ndim != 1:
-            msg = f"{name}: expected columns and weights of one length; found {sorted(lengths)}"
+        arrays = {**columns, "weights": weights}
+        for what, array in arrays.items():
+            if np.ndim(array) != 1 or np.asarray(array).dtype.kind not in "biuf":
+                msg = f"{name}: {what}: expected one number per event; found {shorten(array)}"
+                raise InputError(msg)
+        lengths = {len(array) for array in arrays.values()}
+        if not columns or len(lengths) != 1:
+            msg = f"{name}: expected columns, at least one, and weights of one length; found {sorted(lengths)}"
             raise InputError(msg)
+        weights = np.asarray(weights, dtype=np.float64)
         bad = int((~np.isfinite(weights)).sum())
         if bad:
             msg = f"{name}: {bad} of {len(weights)} weights are not finite; remove these events or mend their weights"

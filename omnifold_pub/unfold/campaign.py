@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnifold_pub.atomic import remove_parts
 from omnifold_pub.errors import RunError, TrainingError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import Analysis, parse_analysis, read_analysis, read_inputs
@@ -229,8 +230,8 @@ def unfold(
         raise RunError(msg) from None
     try:
         with filelock.FileLock(campaign.run / "lock", timeout=0):
-            store.remove_parts(campaign.run)
-            store.remove_parts(trainings_folder)
+            remove_parts(campaign.run)
+            remove_parts(trainings_folder)
             fingerprint = campaign.fingerprint(inputs_digest)
             remaining = [
                 t for t in campaign.trainings if not _finished(_training_path(campaign.run, t), t, fingerprint)

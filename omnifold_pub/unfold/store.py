@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from omnifold_pub.atomic import replacing
 from omnifold_pub.errors import RunError
 from omnifold_pub.inputs.analysis import Inputs
 from omnifold_pub.inputs.sample import Columns, Sample
@@ -22,31 +21,23 @@ __all__ = ["digest", "read_arrays", "read_header", "read_sample", "sample_arrays
 
 Arrays = dict[str, NDArray[Any]]
 
-_PART = ".part"
-
 
 def write_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
-    """Write arrays and a JSON header to a temporary file, flush it to the disk and rename it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+    """Write arrays and a JSON header, whole or not at all.
+
+    Raises
+    ------
+    RunError
+        If the disk does not take it.
+    """
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     data = save(contiguous, metadata={"header": json.dumps(header, allow_nan=False)})
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         msg = f"{path}: not written: {error.strerror}. Free some space and run the same command again"
         raise RunError(msg) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def remove_parts(folder: Path) -> None:
-    """Remove what killed processes left half-written."""
-    for path in folder.glob(f".*{_PART}"):
-        path.unlink(missing_ok=True)
 
 
 def _damaged(path: Path, error: Exception) -> RunError:

@@ -116,7 +116,7 @@ ONES = np.ones(3)
     [
         ({"x": ONES, "y": np.ones(4)}, ONES, r"of one length; found \[3, 4\]"),
         ({"x": ONES}, np.ones(2), r"of one length; found \[2, 3\]"),
-        ({"x": ONES}, np.ones((3, 1)), "of one length"),
+        ({"x": ONES}, np.ones((3, 1)), "weights: expected one number per event"),
         ({"x": ONES}, np.array([1, np.nan, np.inf]), "2 of 3 weights are not finite"),
         ({"x": ONES}, np.array([1.0, -3.0, 1.0]), "the weights sum to -1; expected the fiducial cross section in pb"),
         ({"x": ONES}, np.zeros(3), "the weights sum to 0"),

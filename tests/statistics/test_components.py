@@ -65,9 +65,7 @@ def test_two_replicas_in_closed_form() -> None:
 @pytest.mark.parametrize(("central", "factor"), [("mean", 1 / 9), ("median", np.pi / 18), ("single", 1.0)])
 def test_an_ensemble_s_covariance_is_that_of_its_central_value(central: CentralRule, factor: float) -> None:
     members = make_members(9)
-    np.testing.assert_allclose(
-        covariance("ensemble", members, central=central), factor * np.cov(members.T), rtol=1e-12
-    )
+    np.testing.assert_allclose(covariance("ensemble", members, central=central), factor * np.cov(members.T), rtol=1e-12)
 
 
 def test_one_variation_is_fully_correlated_and_signed() -> None:

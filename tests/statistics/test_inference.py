@@ -106,7 +106,11 @@ def test_many_replicas_approach_the_chi2_distribution() -> None:
 
 def test_a_sum_of_analytic_and_replica_parts_is_simulated() -> None:
     rng = np.random.default_rng(4)
-    parts = [analytic(correlated(4)), replica_part(draw(rng, correlated(4), 30)), replica_part(rng.normal(size=(20, 4)))]
+    parts = [
+        analytic(correlated(4)),
+        replica_part(draw(rng, correlated(4), 30)),
+        replica_part(rng.normal(size=(20, 4))),
+    ]
     result = chi2_test(np.ones(4), parts)
     assert (result.method, result.replicas) == ("simulation", 20)
 

@@ -46,7 +46,48 @@ def test_multiplicities_are_those_of_the_reference(seed: int, replica: int, ids:
 def test_multiplicities_never_change() -> None:
     extreme = np.array([-(2**63), -(2**40), -1, 0, 1, 2**40, 2**63 - 1])
     assert poisson_multiplicities(0, 0, extreme).tolist() == [1, 2, 0, 2, 0, 0, 1]
-    assert poisson_multiplicities(20241107, 3, np.arange(40)).tolist() == [1, 2, 3, 3, 1, 0, 0, 0, 3, 1, 1, 2, 1, 0, 0, 1, 1, 0, 1, 0, 1, 2, 2, 0, 2, 2, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 1, 1, 0]
+    assert poisson_multiplicities(20241107, 3, np.arange(40)).tolist() == [
+        1,
+        2,
+        3,
+        3,
+        1,
+        0,
+        0,
+        0,
+        3,
+        1,
+        1,
+        2,
+        1,
+        0,
+        0,
+        1,
+        1,
+        0,
+        1,
+        0,
+        1,
+        2,
+        2,
+        0,
+        2,
+        2,
+        1,
+        1,
+        1,
+        1,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        0,
+        1,
+        1,
+        0,
+    ]
     assert poisson_multiplicities(2**63 - 1, 2**63 - 1, np.arange(12)).tolist() == [3, 2, 3, 3, 3, 0, 4, 4, 1, 1, 2, 0]
 
 
@@ -59,7 +100,14 @@ def chi2_p_value(multiplicity: NDArray[np.uint8], mean: float = 1) -> float:
 
 @pytest.mark.parametrize(
     "ids",
-    [IDS, -IDS, IDS * 2**40, IDS + 2**62, IDS * 1000 + 7, np.random.default_rng(1).integers(-(2**63), 2**63 - 1, EVENTS)],
+    [
+        IDS,
+        -IDS,
+        IDS * 2**40,
+        IDS + 2**62,
+        IDS * 1000 + 7,
+        np.random.default_rng(1).integers(-(2**63), 2**63 - 1, EVENTS),
+    ],
     ids=["from zero", "negative", "high bits alone", "huge", "stride", "random"],
 )
 def test_multiplicities_are_poisson_of_mean_one(ids: NDArray[np.int64]) -> None:
@@ -68,10 +116,13 @@ def test_multiplicities_are_poisson_of_mean_one(ids: NDArray[np.int64]) -> None:
 
 def test_one_event_s_multiplicities_are_poisson_over_replicas() -> None:
     over_replicas = [int(poisson_multiplicities(5, replica, np.array([12345]))[0]) for replica in range(4000)]
-    assert 1e-3 < stats.chisquare(
-        np.bincount(np.minimum(over_replicas, 4), minlength=5),
-        np.append(stats.poisson.pmf(np.arange(4), 1), stats.poisson.sf(3, 1)) * 4000,
-    ).pvalue
+    assert (
+        1e-3
+        < stats.chisquare(
+            np.bincount(np.minimum(over_replicas, 4), minlength=5),
+            np.append(stats.poisson.pmf(np.arange(4), 1), stats.poisson.sf(3, 1)) * 4000,
+        ).pvalue
+    )
 
 
 def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:

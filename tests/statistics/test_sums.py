@@ -69,9 +69,7 @@ def test_sums_are_accumulated_in_float64() -> None:
     assert index.sums(weights)[0] == pytest.approx(math.fsum(weights.tolist()), rel=1e-15)
 
 
-def test_sums_of_one_member_are_a_vector(
-    observables: list[NDArray[np.float64]], weights: NDArray[np.float32]
-) -> None:
+def test_sums_of_one_member_are_a_vector(observables: list[NDArray[np.float64]], weights: NDArray[np.float32]) -> None:
     index = make_index(observables)
     sums = index.sums(weights[:, 0])
     assert sums.shape == (index.bins,)

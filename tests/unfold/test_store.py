@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from omnifold_pub.errors import RunError
-from omnifold_pub.unfold.store import digest, read_arrays, read_header, remove_parts, write_arrays
+from omnifold_pub.unfold.store import digest, read_arrays, read_header, write_arrays
 
 
 def test_arrays_and_header_come_back(tmp_path: Path) -> None:
@@ -38,13 +38,6 @@ def test_a_truncated_file_is_damaged_and_says_what_to_do(tmp_path: Path, keep: i
         read_arrays(path)
     with pytest.raises(RunError, match="damaged"):
         read_header(path)
-
-
-def test_half_written_files_are_removed_and_whole_ones_kept(tmp_path: Path) -> None:
-    (tmp_path / ".x.0123.part").write_text("half")
-    (tmp_path / "x").write_text("whole")
-    remove_parts(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_the_digest_sees_names_types_shapes_and_values() -> None:

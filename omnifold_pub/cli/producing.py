@@ -98,7 +98,7 @@ def publish(run: Path, release: Path, overwrite: bool) -> None:  # noqa: FBT001
     Example: omnifold-pub publish build/run release.h5
     """
     from omnifold_pub.publish import publish as write
-    from omnifold_pub.unfold.campaign import collect
+    from omnifold_pub.unfold.collection import collect
 
     with progress_bars() as progress:
         path = write(collect(run), release, overwrite=overwrite, progress=progress)

@@ -10,13 +10,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import AnalysisError, InputError, shorten
+from omnifold_pub.errors import AnalysisError, InputError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.root import read_columns
 from omnifold_pub.inputs.sample import Columns, Sample
 from omnifold_pub.schemas import check
 
 __all__ = ["Analysis", "Inputs", "ObservableInput", "parse_analysis", "read_analysis", "read_inputs"]
+
+
+RESERVED_NAMES = frozenset({"nominal", "ensemble", "data_bootstrap", "mc_bootstrap", "event_sampling", "luminosity"})
+"""Names in a release that a variation must not take."""
 
 
 @dataclass(frozen=True)
@@ -295,8 +299,8 @@ def read_inputs(analysis: Analysis) -> Inputs:
     simulation = reader.simulation(document["simulation"])
     data = reader.data(document["data"])
     variations = {entry["name"]: reader.variation(entry, simulation) for entry in document.get("variations", [])}
-    clash = sorted(set(variations) & {"nominal", "ensemble", "data_bootstrap", "mc_bootstrap"})
+    clash = sorted(set(variations) & RESERVED_NAMES)
     if clash:
-        msg = f"{analysis.path}: inputs.variations: {shorten(clash[0])} is the name of a family of its own; rename it"
+        msg = f"{analysis.path}: inputs.variations: {clash[0]!r} is the name of a component of its own; rename it"
         raise AnalysisError(msg)
     return Inputs(simulation, data, variations, reader.provenance)

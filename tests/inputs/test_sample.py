@@ -16,7 +16,7 @@ NAN = float("nan")
 
 def make_sample(**changed: Any) -> Sample:
     columns = Columns.from_arrays({"x": np.array([1.0, 2.0, 3.0])})
-    valid = {
+    valid: dict[str, Any] = {
         "name": "mc.root",
         "reco": columns,
         "pass_reco": np.array([True, True, False]),
@@ -39,7 +39,7 @@ def test_sentinels_and_nan_become_masks(values: list[float], sentinel: float | N
     expected = [not (np.isnan(v) or v == sentinel) for v in values]
     assert columns.present[:, 0].tolist() == expected
     assert columns.values[:, 0].tolist() == [v if there else 0 for v, there in zip(values, expected, strict=True)]
-    assert (columns.values.dtype, columns.present.dtype) == (np.float32, np.bool_)
+    assert (columns.values.dtype.name, columns.present.dtype.name) == ("float32", "bool")
 
 
 def test_without_a_sentinel_its_value_is_a_value() -> None:
@@ -94,7 +94,7 @@ def test_single_negative_weights_are_taken() -> None:
 def test_an_empty_sample_is_refused() -> None:
     nothing = np.array([])
     columns = Columns.from_arrays({"x": nothing})
-    with pytest.raises(InputError, match="^mc.root: the sample is empty"):
+    with pytest.raises(InputError, match=r"^mc\.root: the sample is empty"):
         make_sample(
             reco=columns,
             truth=columns,
@@ -178,7 +178,7 @@ def test_a_variation_changes_the_detector_level_alone() -> None:
 
 
 def test_a_variation_is_checked_too() -> None:
-    with pytest.raises(InputError, match="^varied.root: the reco weights of the selected events sum to 0"):
+    with pytest.raises(InputError, match=r"^varied\.root: the reco weights of the selected events sum to 0"):
         make_sample().with_reco(make_sample().reco, np.array([False, False, True]), "varied.root")
 
 

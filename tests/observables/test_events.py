@@ -140,7 +140,7 @@ def test_a_function_must_return_one_real_number_per_event(events: Events, return
 
 
 def test_a_ragged_return_value_is_an_observable_error(events: Events) -> None:
-    with pytest.raises(ObservableError, match="failed on toy.h5"):
+    with pytest.raises(ObservableError, match=r"failed on toy\.h5"):
         evaluate(lambda e: [[1], [1, 2], [], [3]], events)  # type: ignore[arg-type,return-value]
 
 
@@ -148,7 +148,9 @@ def test_a_function_that_raises_is_named_with_its_cause(events: Events) -> None:
     def careless(e: Columns) -> NDArray[np.float32]:
         return e["pT_l1"][[7]]
 
-    with pytest.raises(ObservableError, match="observable function 'careless' failed on toy.h5: IndexError") as caught:
+    with pytest.raises(
+        ObservableError, match=r"observable function 'careless' failed on toy\.h5: IndexError"
+    ) as caught:
         evaluate(careless, events)
     assert isinstance(caught.value.__cause__, IndexError)
 
@@ -158,7 +160,7 @@ def test_a_function_cannot_change_the_events(events: Events) -> None:
         e["pT_l1"][:] = 0
         return e["pT_l1"]
 
-    with pytest.raises(ObservableError, match="failed on toy.h5: ValueError"):
+    with pytest.raises(ObservableError, match=r"failed on toy\.h5: ValueError"):
         evaluate(vandal, events)
     assert events["pT_l1"].tolist() == TABLE["pT_l1"]
 
@@ -169,7 +171,7 @@ def test_a_function_cannot_change_the_events(events: Events) -> None:
 def test_an_unknown_column_suggests_the_nearest(
     events: Events, definition: str | Callable[[Columns], NDArray[np.float32]]
 ) -> None:
-    with pytest.raises(ObservableError, match="toy.h5 has no column 'pT_l3'; did you mean pT_l"):
+    with pytest.raises(ObservableError, match=r"toy\.h5 has no column 'pT_l3'; did you mean pT_l"):
         evaluate(definition, events)
 
 

@@ -63,10 +63,10 @@ def test_operators_bind_as_a_physicist_reads_them(text: str, expected: Array) ->
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("0 < a < 2", (0 < A) & (A < 2)),
-        ("0 <= a <= b", (0 <= A) & (A <= B)),
+        ("0 < a < 2", (A > 0) & (A < 2)),
+        ("0 <= a <= b", (A >= 0) & (A <= B)),
         ("a < b > c", (A < B) & (B > C)),
-        ("c == 4 != a", (C == 4) & (4 != A)),
+        ("c == 4 != a", (C == 4) & (A != 4)),
         ("a >= 1", A >= 1),
     ],
 )
@@ -234,7 +234,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
 def test_anything_not_on_the_list_is_refused(text: str) -> None:
-    with pytest.raises(ObservableError, match="^expression "):
+    with pytest.raises(ObservableError, match=r"^expression "):
         parse(text)
 
 
@@ -420,8 +420,8 @@ ATTACKS = [
     "delta_phi(a, b) + hypot(a, c) * maximum(a, b)",
     "pi",
     "a\\\n+ b",
-    "ａ + ｂ",
-    "＿＿import＿＿(a)",
+    "\uff41 + \uff42",
+    "\uff3f\uff3fimport\uff3f\uff3f(a)",
     "a\u202e + b",
     "a\x00b",
     "\ud800",

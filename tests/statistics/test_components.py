@@ -76,7 +76,7 @@ def test_one_variation_is_fully_correlated_and_signed() -> None:
 
 
 def test_a_pair_of_variations_is_half_their_difference() -> None:
-    up, down = NOMINAL + [1.0, 2.0, 3.0, 4.0], NOMINAL - [3.0, 0.0, 1.0, -2.0]
+    up, down = NOMINAL + np.array([1.0, 2.0, 3.0, 4.0]), NOMINAL - np.array([3.0, 0.0, 1.0, -2.0])
     half = (up - down) / 2
     np.testing.assert_allclose(covariance("variation", np.stack([up, down])), np.outer(half, half), rtol=1e-12)
     np.testing.assert_allclose(covariance("variation", np.stack([down, up])), np.outer(half, half), rtol=1e-12)

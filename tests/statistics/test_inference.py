@@ -198,7 +198,7 @@ def test_bins_of_very_different_size_are_not_taken_for_a_low_rank() -> None:
 
 
 def test_a_bin_without_uncertainty_is_refused() -> None:
-    with pytest.raises(StatisticsError, match="bin 1 has no uncertainty at all.* merge it with a neighbour"):
+    with pytest.raises(StatisticsError, match=r"bin 1 has no uncertainty at all.* merge it with a neighbour"):
         chi2_test(np.ones(3), [analytic(np.diag([1.0, 0.0, 1.0]))])
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_overlaps_are_sums_of_squares_over_events_in_both_bins(
     masks = [
         (x >= lower) & ((x < upper) | ((x == upper) & (upper == edges[-1])))
         for edges, x in zip(EDGES, observables, strict=True)
-        for lower, upper in zip(edges[:-1], edges[1:], strict=True)
+        for lower, upper in itertools.pairwise(edges)
     ]
     expected = [[math.fsum(squares[first & second]) for second in masks] for first in masks]
     np.testing.assert_allclose(make_index(observables).overlaps(squares), expected, rtol=1e-12)

@@ -18,7 +18,8 @@ import pytest
 
 from omnifold_pub import UnfoldingResult
 from omnifold_pub.errors import RunError, TrainingError
-from omnifold_pub.unfold.campaign import collect, unfold
+from omnifold_pub.unfold.campaign import unfold
+from omnifold_pub.unfold.collection import collect
 from omnifold_pub.unfold.store import read_arrays, read_header, write_arrays
 
 WriteAnalysis = Callable[..., Path]

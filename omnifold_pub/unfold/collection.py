@@ -1,0 +1,171 @@
+"""From a finished run directory to what a release holds: families, nominal, metadata."""
+
+from __future__ import annotations
+
+from importlib import metadata as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import RunError
+from omnifold_pub.inputs.analysis import parse_analysis
+from omnifold_pub.unfold import store
+from omnifold_pub.unfold.plan import DATA_BOOTSTRAP, ENSEMBLE, MC_BOOTSTRAP, bootstrap_seed
+from omnifold_pub.unfold.result import UnfoldingResult
+from omnifold_pub.unfold.run import Campaign, inputs_path
+
+__all__ = ["collect"]
+
+
+def collect(run: str | Path) -> UnfoldingResult:
+    """Collect the weights of a finished run.
+
+    Raises
+    ------
+    RunError
+        If the folder is no run directory, trainings are missing, or a file is damaged.
+    """
+    path = inputs_path(Path(run))
+    if not path.exists():
+        msg = f"{run}: not a run directory; make one with omnifold-pub unfold"
+        raise RunError(msg)
+    header = store.read_header(path)
+    campaign = Campaign.of(parse_analysis(header["analysis"], path), Path(run))
+    missing = campaign.remaining(campaign.fingerprint(store.digest(store.read_arrays(path))))
+    if missing:
+        msg = (
+            f"{run}: {len(missing)} of {len(campaign.trainings)} trainings are not finished, "
+            f"the first is {missing[0].name}; run omnifold-pub unfold again to finish them"
+        )
+        raise RunError(msg)
+    weights: dict[str, list[NDArray[np.float32]]] = {}
+    summaries: list[dict[str, Any]] = []
+    for training in campaign.trainings:
+        training_path = campaign.training_path(training)
+        weights.setdefault(training.family, []).append(store.read_arrays(training_path, "weight")[""])
+        summaries.append(store.read_header(training_path)["summary"])
+
+    ensemble = np.stack(weights[ENSEMBLE], axis=1)
+    families: dict[str, NDArray[np.float32]] = {}
+    for name, members in weights.items():
+        if name in (DATA_BOOTSTRAP, MC_BOOTSTRAP):
+            families[name] = np.stack(members, axis=1)
+        elif name != ENSEMBLE:  # a variation: one member, the mean of its trainings
+            families[name] = np.stack(members).mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32).T
+    if campaign.settings.ensemble > 1:
+        families[ENSEMBLE] = ensemble
+
+    simulation, _ = store.read_sample(path)
+    fiducial = simulation.pass_truth
+    truth = simulation.particle_level.select(fiducial)
+    return UnfoldingResult(
+        event_id=simulation.event_id[fiducial],
+        columns={name: truth.with_nan(name) for name in truth.names},
+        nominal=ensemble.mean(axis=1, dtype=np.float64).astype(np.float32),
+        families=families,
+        metadata=_metadata(campaign, header["provenance"], summaries),
+        prior=simulation.truth_weight[fiducial].astype(np.float32),
+    )
+
+
+def _component_entries(campaign: Campaign) -> list[dict[str, Any]]:
+    settings = campaign.settings
+    entries: list[dict[str, Any]] = []
+    if settings.ensemble > 1:
+        entries.append(
+            {
+                "name": ENSEMBLE,
+                "kind": "ensemble",
+                "description": "Trainings on the same inputs with other network seeds; their mean is the nominal",
+                "members": settings.ensemble,
+            }
+        )
+    if settings.data_bootstrap:
+        entries.append(
+            {
+                "name": DATA_BOOTSTRAP,
+                "kind": "bootstrap",
+                "description": "Statistical uncertainty of the data: Poisson(1) multiplicities of the data events",
+                "members": settings.data_bootstrap,
+                "resampled": "data",
+                "seed": bootstrap_seed(settings, "data"),
+                "includes_event_sampling": False,
+            }
+        )
+    if settings.mc_bootstrap:
+        entries.append(
+            {
+                "name": MC_BOOTSTRAP,
+                "kind": "bootstrap",
+                "description": "Statistical uncertainty of the simulation: Poisson(1) multiplicities of its events, "
+                "in the training and in the published weights",
+                "members": settings.mc_bootstrap,
+                "resampled": "simulation",
+                "seed": bootstrap_seed(settings, "simulation"),
+                "includes_event_sampling": True,
+            }
+        )
+    else:
+        entries.append(
+            {
+                "name": "event_sampling",
+                "kind": "event_sampling",
+                "description": "Finite number of published events",
+                "seed": bootstrap_seed(settings, "simulation"),
+            }
+        )
+    entries += [
+        {
+            "name": variation["name"],
+            "kind": "variation",
+            "description": variation["description"],
+            "members": 1,
+            "trainings_per_member": settings.trainings_per_variation,
+        }
+        for variation in campaign.analysis.document["inputs"].get("variations", [])
+    ]
+    relative = campaign.analysis.document["luminosity"].get("relative_uncertainty")
+    if relative is not None:
+        entries.append(
+            {
+                "name": "luminosity",
+                "kind": "scale",
+                "description": "Integrated luminosity",
+                "relative_uncertainty": relative,
+            }
+        )
+    return entries
+
+
+def _metadata(campaign: Campaign, provenance: list[dict[str, Any]], summaries: list[dict[str, Any]]) -> dict[str, Any]:
+    document = campaign.analysis.document
+    copied = ("title", "description", "data_kind", "process", "collision", "fiducial", "luminosity")
+    published = ("name", "description", "unit", "latex", "may_be_absent")
+    single = campaign.settings.ensemble == 1
+    return {
+        **{key: document[key] for key in copied if key in document},
+        "weights": {
+            "unit": document["weight_unit"],
+            "sum": "fiducial cross section",
+            "includes_generator_weight": True,
+            "central_value": {"rule": "single"} if single else {"rule": "mean", "family": ENSEMBLE},
+            "prior": True,
+        },
+        "observables": [{key: getattr(o, key) for key in published} for o in campaign.analysis.observables],
+        "components": _component_entries(campaign),
+        "omnifold": campaign.config.to_dict(),
+        "campaign": campaign.settings.to_dict(),
+        "trainings": {
+            "count": len(summaries),
+            "clamped_logits": sum(s["clamped"]["touched"] for s in summaries),
+            "evaluated_logits": sum(s["clamped"]["evaluated"] for s in summaries),
+            "step1_final_loss": [
+                s["fits"]["step1"][-1]["loss"] for s in summaries if s["training"]["family"] == ENSEMBLE
+            ],
+        },
+        "inputs": provenance,
+        **document["publication"],
+        "software": {name: installed.version(name) for name in ("omnifold-pub", "torch", "numpy", "h5py", "uproot")},
+    }

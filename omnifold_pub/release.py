@@ -19,7 +19,7 @@ from omnifold_pub.observables.events import Definition, Events, NanRule, definit
 from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult, component_covariance
 from omnifold_pub.statistics.resampling import poisson_multiplicities
 from omnifold_pub.statistics.sums import BinIndex
-from omnifold_pub.validate import check_structure, open_file
+from omnifold_pub.validate.structure import check_structure, open_file
 
 __all__ = ["Release", "open_release"]
 

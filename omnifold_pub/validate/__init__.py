@@ -1,0 +1,68 @@
+"""Checks of a release: what it must be to be read, and what it should be to be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from omnifold_pub.errors import ReleaseError
+from omnifold_pub.validate.content import content_findings
+from omnifold_pub.validate.findings import Finding, Level, Report
+from omnifold_pub.validate.structure import check_structure, open_file
+
+__all__ = ["CHECKS", "Finding", "Level", "Report", "validate"]
+
+CHECKS = (
+    "schema",
+    "names",
+    "shape",
+    "undeclared",
+    "event_id",
+    "columns",
+    "finite_weights",
+    "negative_weights",
+    "nominal_total",
+    "family_total",
+    "central_value",
+    "event_sampling",
+)
+"""Codes of all checks, in the order in which they are run."""
+
+
+def validate(path: str | Path, *, progress: Callable[[int, int, str], None] | None = None) -> Report:
+    """Run every check on a release and report all that is found.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    progress : callable, optional
+        Called with (done, total, what).
+
+    Returns
+    -------
+    Report
+        Its ``valid`` is False if anything required is amiss.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no such file.
+    """
+    path = Path(path)
+    findings: list[Finding] = []
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise ReleaseError(msg)
+    try:
+        with open_file(path) as file:
+            metadata, findings = check_structure(file)
+            if not findings:
+                findings += content_findings(file, metadata, progress or (lambda *_: None))
+    except ReleaseError as error:
+        hint = "It may be another format, a later version, or damaged."
+        findings.append(Finding("readable", "required", str(path), "a release of omnifold_pub", str(error), hint))
+    except OSError as error:
+        hint = "A chunk is damaged: fetch the file again."
+        findings.append(Finding("readable", "required", str(path), "datasets that can be read", str(error), hint))
+    return Report(str(path), ("readable", *CHECKS), tuple(findings))

@@ -6,6 +6,8 @@ Schemas are never fetched and never taken from the document they check.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -78,7 +80,7 @@ def _problem(error: ValidationError) -> Problem:
     if error.validator == "additionalProperties":
         schema: Any = error.schema
         known = sorted(schema["properties"])
-        unknown = ", ".join(shorten(key) for key in sorted(set(instance) - set(known)))
+        unknown = ", ".join(shorten(key) for key in sorted(set(instance) - set(known), key=str))
         return Problem(_path(error), f"expected only the keys {', '.join(known)}", f"unknown {unknown}")
     if error.validator == "required":
         missing = [key for key in value if key not in instance]
@@ -94,18 +96,37 @@ def _problem(error: ValidationError) -> Problem:
     return Problem(_path(error), f"expected {error.validator} {shorten(value)}", found)
 
 
+def _not_json(document: object) -> Iterator[Problem]:
+    """Find what JSON cannot hold. Each container is visited once, however often aliases repeat it."""
+    pending: list[tuple[str, object]] = [("", document)]
+    seen: set[int] = set()
+    while pending:
+        path, node = pending.pop()
+        if isinstance(node, dict | list):
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+                step = f"[{key}]" if isinstance(node, list) else f".{key}" if path else str(key)
+                pending.append((path + step, value))
+        elif isinstance(node, float) and not math.isfinite(node):
+            yield Problem(path, "expected a finite number", str(node))
+        elif not isinstance(node, str | int | float | None):
+            yield Problem(path, "expected text, a number, a list or a mapping", shorten(node))
+
+
 def check(document: object, name: SchemaName) -> list[Problem]:
     """Return every problem of a document, in its order; an empty list if there is none.
 
     >>> check({"schema_version": "1.0.0"}, "analysis")[0].expected.startswith("expected the keys title")
     True
     """
-    try:
-        json.dumps(document, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        return [
-            Problem("", "expected what JSON can hold: text, finite numbers, lists and mappings", shorten(str(error)))
-        ]
     validator = Draft202012Validator(load_schema(name), format_checker=FormatChecker(), registry=Registry())
-    errors = sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
-    return list(dict.fromkeys(_problem(error) for error in errors))
+
+    def position(error: ValidationError) -> list[tuple[int, str]]:
+        return [(step, "") if isinstance(step, int) else (-1, str(step)) for step in error.absolute_path]
+
+    problems = list(_not_json(document))
+    reported = {problem.path for problem in problems}
+    found = map(_problem, sorted(validator.iter_errors(document), key=position))
+    return list(dict.fromkeys([*problems, *(problem for problem in found if problem.path not in reported)]))

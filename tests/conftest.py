@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 from omnifold_pub import UnfoldingResult, publish
 from omnifold_pub.unfold.campaign import unfold
@@ -86,9 +87,10 @@ def make_result(events: int = 500, members: int = 12, seed: int = 1) -> Unfoldin
     ensemble = (base[:, np.newaxis] * rng.normal(1, 0.05, (events, 4))).astype(np.float32)
     nominal = ensemble.mean(axis=1, dtype=np.float64).astype(np.float32)
 
-    def around(count: int, width: float) -> np.ndarray[Any, np.dtype[np.float32]]:
-        factors = rng.normal(1, width, (events, count)).astype(np.float32)
-        return nominal[:, np.newaxis] * factors
+    def around(count: int, width: float) -> NDArray[np.float32]:
+        factors = rng.normal(1, width, (events, count))
+        family: NDArray[np.float32] = (nominal[:, np.newaxis] * factors).astype(np.float32)
+        return family
 
     y = rng.exponential(30, events).astype(np.float32)
     y[rng.random(events) < 0.2] = np.nan

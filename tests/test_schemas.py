@@ -20,6 +20,8 @@ Schema = dict[str, Any]
 SchemaName = Literal["analysis", "release"]
 NAMES: list[SchemaName] = ["analysis", "release"]
 
+NAME_PATTERN = load_schema("analysis")["$defs"]["name"]["pattern"]
+
 
 def properties(schema: Any, path: str = "") -> Iterator[tuple[str, Schema]]:
     """Walk every property that a schema declares; conditions on declared ones are none."""
@@ -139,7 +141,7 @@ def changed(document: Schema, path: list[str | int], value: object) -> Schema:
         (
             ["observables", 23, "name"],
             "1st",
-            Problem("observables[23].name", "expected text that matches ^[A-Za-z][A-Za-z0-9_]{0,63}$", "'1st'"),
+            Problem("observables[23].name", f"expected text that matches {NAME_PATTERN}", "'1st'"),
         ),
         (
             ["collision", "energy"],
@@ -195,7 +197,7 @@ def test_something_else_than_a_mapping_is_a_problem(name: SchemaName, document: 
 def test_what_json_cannot_hold_is_a_problem(zjets_document: Schema, value: object) -> None:
     problems = check(changed(zjets_document, ["title"], value), "analysis")
     assert len(problems) == 1
-    assert problems[0].expected == "expected what JSON can hold: text, finite numbers, lists and mappings"
+    assert problems[0].expected in {"expected a finite number", "expected text, a number, a list or a mapping"}
 
 
 def test_keys_of_several_types_are_a_problem(zjets_document: Schema) -> None:

@@ -114,11 +114,13 @@ def read_analysis(path: str | Path) -> Analysis:
         """A key that occurs twice is a mistake, not an override."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            merged = "tag:yaml.org,2002:merge"
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != merged]
             repeated = [key for i, key in enumerate(keys) if key in keys[:i]]
             if repeated:
                 problem = f"the key {repeated[0]!r} occurs twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            self.flatten_mapping(node)
             return super().construct_mapping(node, deep)
 
     try:
@@ -126,7 +128,7 @@ def read_analysis(path: str | Path) -> Analysis:
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise AnalysisError(msg) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError) as error:  # all of them PyYAML's
         msg = f"{path}: not YAML: {error}"
         raise AnalysisError(msg) from None
     return parse_analysis(document, path)

@@ -23,6 +23,28 @@ def _suggest(name: str, there: Sequence[str]) -> str:
     return f"there are {', '.join(there[:20])}{', ...' if len(there) > 20 else ''}" if there else "there is none at all"
 
 
+def _read(file: Any, path: Path, tree: str, branches: Sequence[str]) -> dict[str, NDArray[Any]]:
+    names = file.keys(cycle=False)
+    if tree not in names:
+        msg = f"{path}: no tree {shorten(tree)}; {_suggest(tree, names)}"
+        raise InputError(msg)
+    events = file[tree]
+    if not hasattr(events, "num_entries"):
+        msg = f"{path}: {tree!r} is a {file.classname_of(tree)}; expected a TTree or an RNTuple"
+        raise InputError(msg)
+    there = list(events.keys())
+    missing = sorted(set(branches) - set(there))
+    if missing:
+        hints = "; ".join(f"{shorten(name)}: {_suggest(name, there)}" for name in missing[:5])
+        msg = f"{path}: tree {tree!r} lacks {len(missing)} of the {len(branches)} branches asked for. {hints}"
+        raise InputError(msg)
+    if events.num_entries == 0:
+        msg = f"{path}: tree {tree!r} is empty; expected at least one event"
+        raise InputError(msg)
+    columns: dict[str, NDArray[Any]] = events.arrays(branches, library="np")
+    return columns
+
+
 def read_columns(path: Path, tree: str, branches: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Read branches of one number per event.
 
@@ -55,33 +77,14 @@ def read_columns(path: Path, tree: str, branches: Sequence[str]) -> dict[str, ND
         msg = f"{path}: no such file"
         raise InputError(msg)
     try:
-        file = uproot.open(path)
-    except (ValueError, OSError, KeyError, IndexError) as error:
-        msg = f"{path}: not a ROOT file, or a damaged one ({shorten(str(error).strip().splitlines()[0], 120)})"
-        raise InputError(msg) from None
-    with file:
-        names = file.keys(cycle=False)
-        if tree not in names:
-            msg = f"{path}: no tree {shorten(tree)}; {_suggest(tree, names)}"
-            raise InputError(msg)
-        events = file[tree]
-        if not hasattr(events, "num_entries"):
-            msg = f"{path}: {tree!r} is a {file.classname_of(tree)}; expected a TTree or an RNTuple"
-            raise InputError(msg)
-        there = list(events.keys())
-        missing = sorted(set(branches) - set(there))
-        if missing:
-            hints = "; ".join(f"{shorten(name)}: {_suggest(name, there)}" for name in missing[:5])
-            msg = f"{path}: tree {tree!r} lacks {len(missing)} of the {len(set(branches))} branches asked for. {hints}"
-            raise InputError(msg)
-        if events.num_entries == 0:
-            msg = f"{path}: tree {tree!r} is empty; expected at least one event"
-            raise InputError(msg)
-        try:
-            columns: dict[str, NDArray[Any]] = events.arrays(sorted(set(branches)), library="np")
-        except (ValueError, OSError, KeyError, IndexError, AssertionError) as error:
-            msg = f"{path}: tree {tree!r} cannot be read, the file may be damaged ({type(error).__name__}: {error})"
-            raise InputError(msg) from error
+        with uproot.open(path) as file:
+            columns = _read(file, path, tree, sorted(set(branches)))
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of uproot
+        reason = shorten(f"{type(error).__name__}: {error}", 160)
+        msg = f"{path}: not a ROOT file, or a damaged one ({reason})"
+        raise InputError(msg) from error
     for name, column in columns.items():
         if column.ndim != 1 or np.asarray(column).dtype.kind not in "biuf":
             msg = f"{path}: branch {name!r}: expected one number per event; found {column.dtype} {list(column.shape)}"

@@ -64,14 +64,17 @@ class Axis(Sequence[tuple[float, float]]):
         """
         where = f"bins of {name}" if name else "bins"
         try:
-            edges = np.array(getattr(bins, "edges", bins), dtype=np.float64)
-        except (TypeError, ValueError):
+            given = np.asarray(getattr(bins, "edges", bins))
+        except ValueError:  # a ragged sequence
+            given = np.asarray(None)
+        if given.dtype.kind not in "biuf":
             msg = f"{where}: expected a sequence of edges; found {shorten(bins)}"
-            raise ObservableError(msg) from None
-        if edges.ndim != 1 or len(edges) < 2:
+            raise ObservableError(msg)
+        if given.ndim != 1 or len(given) < 2:
             msg = f"{where}: expected a sequence of at least two edges; found {shorten(bins)}"
             raise ObservableError(msg)
-        wrong = np.flatnonzero(~(np.diff(edges) > 0))  # NaN edges compare false and land here
+        edges = given.astype(np.float64)
+        wrong = np.flatnonzero(~(edges[1:] > edges[:-1]))  # NaN edges compare false and land here
         if len(wrong):
             i = int(wrong[0]) + 1
             msg = f"{where}: expected strictly increasing edges; edge {i} is {edges[i]:g} after {edges[i - 1]:g}"
@@ -86,8 +89,8 @@ class Axis(Sequence[tuple[float, float]]):
         >>> len(Axis.regular(5, 0, 1))
         5
         """
-        if bins < 1:
-            msg = f"bins: expected at least one; found {bins}"
+        if bins < 1 or not np.isfinite([lower, upper]).all():
+            msg = f"bins: expected at least one, between finite edges; found {bins} from {lower:g} to {upper:g}"
             raise ObservableError(msg)
         return cls.from_bins(np.linspace(lower, upper, bins + 1), name=name, label=label)
 

@@ -51,7 +51,7 @@ class Events(Mapping[str, NDArray[np.float32]]):
         """Return one column, read-only."""
         if name not in self._columns:
             if name not in self._names:
-                close = difflib.get_close_matches(name, self._names, n=3)
+                close = difflib.get_close_matches(str(name), self._names, n=3)
                 hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(self._names)}"
                 msg = f"{self.where} has no column {shorten(name)}; {hint}"
                 raise ObservableError(msg)
@@ -59,6 +59,10 @@ class Events(Mapping[str, NDArray[np.float32]]):
             column.flags.writeable = False
             self._columns[name] = column
         return self._columns[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return one column, or the default if there is none of that name."""
+        return self[name] if name in self else default  # noqa: SIM401 - this is get
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is such a column, without reading it."""

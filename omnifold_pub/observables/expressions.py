@@ -17,7 +17,7 @@ from omnifold_pub.errors import ObservableError, shorten
 __all__ = ["FUNCTIONS", "Expression", "parse"]
 
 MAX_LENGTH = 2000
-MAX_DEPTH = 60
+MAX_DEPTH = 80
 
 Array = NDArray[Any]
 
@@ -100,6 +100,11 @@ class Expression:
             return np.asarray(_evaluate(self._tree, events))
 
 
+def _number(node: ast.expr, events: Mapping[str, Array]) -> Any:
+    """Evaluate an operand of arithmetic: conditions count as 0 and 1."""
+    return np.asarray(_evaluate(node, events), dtype=np.float64)
+
+
 def _evaluate(node: ast.expr, events: Mapping[str, Array]) -> Any:
     match node:
         case ast.Constant():
@@ -107,9 +112,9 @@ def _evaluate(node: ast.expr, events: Mapping[str, Array]) -> Any:
         case ast.Name():
             return events[node.id].astype(np.float64) if node.id not in _CONSTANTS else _CONSTANTS[node.id]
         case ast.BinOp():
-            return _BINARY[type(node.op)](_evaluate(node.left, events), _evaluate(node.right, events))
+            return _BINARY[type(node.op)](_number(node.left, events), _number(node.right, events))
         case ast.UnaryOp():
-            return _UNARY[type(node.op)](_evaluate(node.operand, events))
+            return _UNARY[type(node.op)](_number(node.operand, events))
         case ast.BoolOp():
             combine = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
             result = _evaluate(node.values[0], events)
@@ -124,7 +129,7 @@ def _evaluate(node: ast.expr, events: Mapping[str, Array]) -> Any:
                 left = right
             return result
         case ast.Call(func=ast.Name(id=name)):
-            return FUNCTIONS[name][0](*(_evaluate(argument, events) for argument in node.args))
+            return FUNCTIONS[name][0](*(_number(argument, events) for argument in node.args))
     msg = f"unchecked expression node {type(node).__name__}"  # _check lets none through
     raise ObservableError(msg)
 

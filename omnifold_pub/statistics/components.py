@@ -143,6 +143,10 @@ def component_covariance(
         bad = np.flatnonzero(~np.isfinite(members).all(axis=1))
         msg = f"component {component.name!r}: the statistic is not finite under member {bad[0]} ({len(bad)} in all)"
         raise StatisticsError(msg)
+    if not np.isfinite(nominal).all():
+        bad = np.flatnonzero(~np.isfinite(nominal))
+        msg = f"the nominal statistic is not finite in bin {bad[0]} ({len(bad)} in all)"
+        raise StatisticsError(msg)
     if component.kind in REPLICA_KINDS or component.kind == "event_sampling":
         replicas = len(members)
         if replicas < 2:

@@ -92,17 +92,39 @@ def squared_distance(residual: Matrix, covariance: Matrix) -> float:
     return float(residual @ np.linalg.solve(covariance, residual))
 
 
+def _shrink(estimate: Matrix, freedom: int) -> Matrix:
+    """Draw the eigenvalues of an estimated covariance together, to the spread that the true ones are expected to have.
+
+    Those of an estimate from few replicas are spread too far; taken for the truth they would make the
+    pseudo-experiments too optimistic. The spread of the true ones follows from the unbiased estimate of
+    tr(C^2), f^2 / ((f - 1) (f + 2)) (tr(S^2) - tr(S)^2 / f) for f degrees of freedom (Bai and Saranadasa,
+    Statistica Sinica 6 (1996) 311). The trace is kept.
+    """
+    bins, trace, square = len(estimate), float(np.trace(estimate)), float((estimate**2).sum())
+    spread = square - trace**2 / bins
+    if freedom < 2 or spread <= 0:
+        return estimate
+    unbiased = freedom**2 / ((freedom - 1) * (freedom + 2)) * (square - trace**2 / freedom)
+    keep = min(1.0, max(0.0, (unbiased - trace**2 / bins) / spread) ** 0.5)
+    shrunk: Matrix = keep * estimate + (1 - keep) * trace / bins * np.eye(bins)
+    return shrunk
+
+
 def _simulate(total: Matrix, estimated: Sequence[ComponentResult], chi2: float) -> float:
     """Return the p-value of chi2 when parts of the covariance are Wishart-distributed estimates.
 
-    Pseudo-experiments with ``total`` as the truth: a residual from N(0, total), and for each estimated part
-    C_i of N_i replicas a new estimate from as many replicas of N(0, C_i).
+    Pseudo-experiments: a residual from N(0, V), and for each estimated part C_i of N_i replicas a new estimate
+    from as many replicas of N(0, C_i), with the published parts, shrunk, as the truth. It errs to the
+    conservative side where N_i is near the number of bins and the estimated part dominates.
     """
     rng = np.random.default_rng(_TOY_SEED)
     bins = len(total)
-    analytic = total - np.sum([part.covariance for part in estimated], axis=0)
-    roots = [_root(part.covariance) for part in estimated]
-    root = _root(total)
+    errors = np.sqrt(np.diag(total))
+    units = np.outer(errors, errors)  # bins in units of their errors: a p-value has no unit
+    analytic = (total - np.sum([part.covariance for part in estimated], axis=0)) / units
+    truths = [_shrink(part.covariance / units, part.replicas - 1) for part in estimated]
+    roots = [_root(truth) for truth in truths]
+    root = _root(analytic + np.sum(truths, axis=0))
     larger = 0
     block = max(1, 2_000_000 // (bins * bins + bins * max(part.replicas for part in estimated)))
     for start in range(0, _TOYS, block):

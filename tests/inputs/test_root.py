@@ -181,7 +181,7 @@ def test_a_damaged_file_is_an_input_error_or_still_readable(tmp_path: Path) -> N
     path = tmp_path / "damaged.root"
     rng = np.random.default_rng(1)
     refused = 0
-    for _ in range(150):
+    for _ in range(40):
         damaged = bytearray(content)
         for place in rng.integers(0, len(content), 20):
             damaged[place] = rng.integers(256)

@@ -127,7 +127,7 @@ def test_regular_is_linspace() -> None:
         ([], "at least two edges"),
         ([1], "at least two edges"),
         (10, "at least two edges"),
-        (None, "at least two edges"),
+        (None, "expected a sequence of edges"),
         ([[0, 1], [1, 2]], "at least two edges"),
         ([[0, 1], [1]], "expected a sequence of edges"),
         ("abc", "expected a sequence of edges"),

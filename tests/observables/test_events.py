@@ -215,3 +215,8 @@ def test_definitions_as_text() -> None:
 
     assert definition_text("a / b") == "a / b"
     assert definition_text(thrust) == "thrust"
+
+
+def test_an_unknown_rule_for_nan_is_refused(events: Events) -> None:
+    with pytest.raises(ObservableError, match='expected "error" or "drop"; found \'keep\''):
+        evaluate("pT_l1", events, nan="keep")  # type: ignore[arg-type]

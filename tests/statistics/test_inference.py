@@ -247,6 +247,15 @@ def test_a_simulated_p_value_has_its_coverage(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ratio", [0.1, 1.0])
+def test_fewer_replicas_than_bins_have_their_coverage_beside_an_analytic_part(
+    ratio: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = rejections(14, 10, ratio, 1500, monkeypatch)
+    assert rate == pytest.approx(NOMINAL_RATE, abs=allowed(1500))
+
+
+@pytest.mark.slow
 def test_two_replica_parts_have_their_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "_TOYS", 99)
     rng = np.random.default_rng(33)

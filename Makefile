@@ -7,13 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test test-slow lint setup clean
 
 demo: setup
 	$(BIN)/omnifold-pub demo
 
 test: setup lint
 	$(BIN)/python -m pytest
+
+# Pseudo-experiments, and the closure of the demo (which takes up what make demo left).
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
 
 lint: setup
 	$(BIN)/ruff check .

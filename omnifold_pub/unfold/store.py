@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from omnifold_pub.atomic import replacing
 from omnifold_pub.errors import RunError
+from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import Inputs
 from omnifold_pub.inputs.sample import Columns, Sample
+
+require("safetensors", extra="unfold", purpose="A run directory")
+from safetensors import SafetensorError, safe_open  # noqa: E402 - once it is known to be there
+from safetensors.numpy import save  # noqa: E402
 
 __all__ = ["digest", "read_arrays", "read_header", "read_sample", "sample_arrays", "write_arrays"]
 

@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import uproot
 from click.testing import CliRunner, Result
 
 from omnifold_pub import UnfoldingResult, open_release
@@ -163,3 +165,62 @@ def test_a_closed_pipe_is_no_traceback(quick_release: Path) -> None:
     command = f"{' '.join(_command('info', quick_release))} | head -1"
     outcome = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)  # noqa: S607
     assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [
+        ("safetensors", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
+        ("torch", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
+        ("yaml", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
+        ("mplhep", ("demo", "--inputs", "{zjets}", "--output", "demo"), "plot"),
+        ("uproot", ("compare", "{release}", "{zjets}/theory.root", *THEORY, *MASS), "root"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    tmp_path: Path, zjets: Path, quick_release: Path, package: str, arguments: tuple[str, ...], extra: str
+) -> None:
+    filled = [argument.format(zjets=zjets, release=quick_release) for argument in arguments]
+    code = f"import sys; sys.modules[{package!r}] = None; from omnifold_pub.cli import main; main({filled!r})"
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert outcome.returncode == 1
+    assert outcome.stderr.count("\n") == 1
+    assert f"the package {package}, which is not installed" in outcome.stderr
+    assert f"omnifold-pub[{extra}]" in outcome.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda document: document["observables"][0].update(truth="pT_lll"), "branches asked for. 'pT_lll': did you"),
+        (lambda document: document["inputs"]["data"].update(tree="event"), "no tree 'event'; did you mean events?"),
+        (lambda document: document["omnifold"].update(iteratoins=3), "unknown 'iteratoins'"),
+        (lambda document: document["inputs"]["simulation"].update(file="empty.root"), "is empty"),
+        (
+            lambda document: document["inputs"]["simulation"].update(file="nan.root"),
+            "1 of 5 reco weights are not finite",
+        ),
+        (lambda document: document["inputs"]["data"].update(file="nowhere.root"), "no such file"),
+    ],
+)
+def test_bad_input_gets_one_clear_error_and_starts_no_run(
+    tmp_path: Path,
+    zjets: Path,
+    quick_analysis: Callable[..., Path],
+    change: Callable[[dict[str, Any]], None],
+    message: str,
+) -> None:
+    analysis = quick_analysis(change)
+    with uproot.open(zjets / "mc.root") as file:
+        columns = file["events"].arrays(library="np", entry_stop=5)
+    broken = columns | {"weight": np.where(np.arange(5) == 3, np.float32(np.nan), columns["weight"])}
+    for name, arrays in (("empty", {key: column[:0] for key, column in columns.items()}), ("nan", broken)):
+        with uproot.recreate(analysis.parent / f"{name}.root") as file:
+            file.mktree("events", {key: column.dtype for key, column in arrays.items()})
+            file["events"].extend(arrays)
+    outcome = run("unfold", analysis, "--run", tmp_path / "run")
+    assert outcome.exit_code == 1
+    assert message in outcome.stderr
+    assert outcome.stderr.startswith("error: ")
+    assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from omnifold_pub import format as layout
 from omnifold_pub.errors import ObservableError, ReleaseError
 from omnifold_pub.measurement import BinnedObservable, Estimate, JointMeasurement, Measurement
-from omnifold_pub.observables.binning import Axis
+from omnifold_pub.observables.binning import Axis, Bins
 from omnifold_pub.observables.events import Definition, Events, NanRule, definition_text, evaluate
 from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult, component_covariance
 from omnifold_pub.statistics.resampling import poisson_multiplicities
@@ -25,7 +25,6 @@ __all__ = ["Release", "open_release"]
 
 Weights = NDArray[np.float64]
 Statistic = Callable[[Mapping[str, NDArray[np.float32]], Weights], ArrayLike]
-Bins = ArrayLike | Axis
 
 EVENT_SAMPLING_REPLICAS = 200
 """Poisson replicas that stand for ``event_sampling`` where it has no closed form."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from omnifold_pub import UnfoldingResult, publish
+from omnifold_pub import Release, UnfoldingResult, open_release, publish
 from omnifold_pub.unfold.campaign import unfold
 
 ROOT = Path(__file__).parents[1]
@@ -169,3 +169,10 @@ def result() -> UnfoldingResult:
 def release_path(tmp_path: Path, result: UnfoldingResult) -> Path:
     """Its release."""
     return publish(result, tmp_path / "release.h5")
+
+
+@pytest.fixture
+def release(release_path: Path) -> Iterator[Release]:
+    """That release, open."""
+    with open_release(release_path) as opened:
+        yield opened

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boost_histogram
@@ -15,17 +13,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from uhi.typing.plottable import PlottableAxisGeneric, PlottableHistogram, PlottableTraits
 
-from omnifold_pub import JointMeasurement, Measurement, Release, UnfoldingResult, open_release
+from omnifold_pub import JointMeasurement, Measurement, Release, UnfoldingResult
 from omnifold_pub.errors import ObservableError, StatisticsError
 
 X_EDGES = np.array([-2.0, -0.7, 0.1, 0.8, 2.5])
 Y_EDGES = np.array([0.0, 15.0, 40.0, 120.0])
-
-
-@pytest.fixture
-def release(release_path: Path) -> Iterator[Release]:
-    with open_release(release_path) as opened:
-        yield opened
 
 
 @pytest.fixture

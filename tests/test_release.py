@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,6 @@ def with_components(result: UnfoldingResult, name: str, **keys: object) -> Unfol
     metadata = copy.deepcopy(result.metadata)
     next(entry for entry in metadata["components"] if entry["name"] == name).update(keys)
     return replace(result, metadata=metadata)
-
-
-@pytest.fixture
-def release(release_path: Path) -> Iterator[Release]:
-    with open_release(release_path) as opened:
-        yield opened
 
 
 def damaged(path: Path, dataset: str) -> Path:

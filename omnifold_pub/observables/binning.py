@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnifold_pub.errors import ObservableError, shorten
 
-__all__ = ["Axis", "AxisTraits"]
+__all__ = ["Axis", "AxisTraits", "Bins"]
+
+
+class _HasEdges(Protocol):
+    """An axis of ours, of `hist` or of `boost_histogram`."""
+
+    @property
+    def edges(self) -> Any: ...
+
+
+Bins = ArrayLike | _HasEdges
+"""What a binning can be given as: a sequence of edges, or an axis."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Axis(Sequence[tuple[float, float]]):
     traits: AxisTraits = AxisTraits()
 
     @classmethod
-    def from_bins(cls, bins: ArrayLike | Axis | Any, *, name: str = "", label: str = "") -> Axis:
+    def from_bins(cls, bins: Bins, *, name: str = "", label: str = "") -> Axis:
         """Build from a sequence of edges, or from an axis of ours, of `hist` or of `boost_histogram`.
 
         The label is the one given, or the axis's own, or the name.

@@ -159,6 +159,9 @@ def _metadata(campaign: Campaign, provenance: list[dict[str, Any]], summaries: l
         "campaign": campaign.settings.to_dict(),
         "trainings": {
             "count": len(summaries),
+            "ensemble_network_seeds": [
+                s["training"]["network_seed"] for s in summaries if s["training"]["family"] == ENSEMBLE
+            ],
             "clamped_logits": sum(s["clamped"]["touched"] for s in summaries),
             "evaluated_logits": sum(s["clamped"]["evaluated"] for s in summaries),
             "step1_final_loss": [

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from omnifold_pub import Measurement, Release, Theory, UnfoldingResult, compare, open_release
+from omnifold_pub import Measurement, Release, Theory, UnfoldingResult, compare
 from omnifold_pub.errors import InputError, ObservableError, StatisticsError
 from omnifold_pub.measurement import BinnedObservable
 from omnifold_pub.observables.binning import Axis
@@ -20,12 +18,6 @@ from omnifold_pub.statistics.components import Component, ComponentResult
 
 X_EDGES = np.array([-2.0, -0.7, 0.1, 0.8, 2.5])
 Y_EDGES = np.array([0.0, 15.0, 40.0, 120.0])
-
-
-@pytest.fixture
-def release(release_path: Path) -> Iterator[Release]:
-    with open_release(release_path) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
 """The OmniFold engine and its campaign of replicas.
 
-Only `omnifold_pub.unfold.omnifold` and `omnifold_pub.unfold.classifier` import PyTorch.
+PyTorch is imported by the engine (`omnifold`, `classifier`, `training`) and inside the worker processes, nowhere else.
 """

@@ -14,9 +14,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from omnifold_pub import Report, UnfoldingResult, publish, validate
 from omnifold_pub import format as layout
+from omnifold_pub.cli import main
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.validate import CHECKS, Finding, Level
 
@@ -506,3 +508,20 @@ def test_the_ratio_in_a_message_is_the_ratio_of_the_sums(release_path: Path, res
     report = validate_edited(release_path, scale("weights/model", 4))
     ratio = math.fsum(4 * result.families["model"][:, 0].astype(float)) / math.fsum(result.nominal.astype(float))
     assert f"{ratio:.4g} times as much" in report.findings[0].found
+
+
+def test_only_checks_that_were_run_are_reported(release_path: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.h5"
+    text.write_text("no HDF5")
+    assert validate(text).checks == ("readable",)
+    assert validate_edited(release_path, metadata(lambda m: m.update(title=3))).checks == ("readable", "schema")
+
+
+def test_a_central_value_without_its_family_stops_before_the_content(release_path: Path) -> None:
+    wrong = metadata(lambda m: m["weights"]["central_value"].update(family="data_bootstrap"))
+    report = validate_edited(release_path, wrong)
+    assert [finding.code for finding in report.findings] == ["central_value"]
+    assert report.checks == ("readable", "schema", "names", "shape", "undeclared")
+    table = CliRunner().invoke(main, ["validate", report.path]).stdout.splitlines()
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in table if line.strip()}
+    assert (rows["undeclared"], rows["central_value"], rows["event_id"]) == ("good", "required", "not run")

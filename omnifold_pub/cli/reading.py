@@ -37,6 +37,7 @@ def validate(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa:
 
     Example: omnifold-pub validate release.h5
     """
+    from omnifold_pub.validate import CHECKS
     from omnifold_pub.validate import validate as run_checks
 
     with progress_bars() as progress:
@@ -45,11 +46,8 @@ def validate(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa:
         echo_json(report.to_dict())
     else:
         failed = {finding.code: finding.level for finding in report.findings}
-        stopped = "readable" in failed or any(code in failed for code in ("schema", "names", "shape", "undeclared"))
-        structural = ("readable", "schema", "names", "shape", "undeclared")
         rows = [
-            (code, failed.get(code, "not run" if stopped and code not in structural else "good"))
-            for code in report.checks
+            (code, failed.get(code, "good" if code in report.checks else "not run")) for code in ("readable", *CHECKS)
         ]
         show_table(f"{release}: {'valid' if report.valid else 'NOT VALID'}", ("check", "outcome"), rows, text=2)
         for finding in report.findings:

@@ -6,27 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from omnifold_pub.errors import ReleaseError
-from omnifold_pub.validate.content import content_findings
+from omnifold_pub.validate.content import CONTENT_CHECKS, content_findings
 from omnifold_pub.validate.findings import Finding, Level, Report
-from omnifold_pub.validate.structure import check_structure, open_file
+from omnifold_pub.validate.structure import STRUCTURE_CHECKS, check_structure, open_file
 
 __all__ = ["CHECKS", "Finding", "Level", "Report", "validate"]
 
-CHECKS = (
-    "schema",
-    "names",
-    "shape",
-    "undeclared",
-    "event_id",
-    "columns",
-    "finite_weights",
-    "negative_weights",
-    "nominal_total",
-    "family_total",
-    "central_value",
-    "event_sampling",
-)
-"""Codes of all checks, in the order in which they are run."""
+CHECKS = (*STRUCTURE_CHECKS, *CONTENT_CHECKS)
+"""Codes of all checks of a file that is readable, in the order in which they are run."""
 
 
 def validate(path: str | Path, *, progress: Callable[[int, int, str], None] | None = None) -> Report:
@@ -50,14 +37,18 @@ def validate(path: str | Path, *, progress: Callable[[int, int, str], None] | No
         If there is no such file.
     """
     path = Path(path)
-    findings: list[Finding] = []
     if not path.is_file():
         msg = f"{path}: no such file"
         raise ReleaseError(msg)
+    checks: tuple[str, ...] = ("readable",)
+    findings: list[Finding] = []
     try:
         with open_file(path) as file:
             metadata, findings = check_structure(file)
+            refused = any(finding.code == "schema" for finding in findings)
+            checks += STRUCTURE_CHECKS[:1] if refused else STRUCTURE_CHECKS
             if not findings:
+                checks += CONTENT_CHECKS
                 findings += content_findings(file, metadata, progress or (lambda *_: None))
     except ReleaseError as error:
         hint = "It may be another format, a later version, or damaged."
@@ -65,4 +56,4 @@ def validate(path: str | Path, *, progress: Callable[[int, int, str], None] | No
     except OSError as error:
         hint = "A chunk is damaged: fetch the file again."
         findings.append(Finding("readable", "required", str(path), "datasets that can be read", str(error), hint))
-    return Report(str(path), ("readable", *CHECKS), tuple(findings))
+    return Report(str(path), checks, tuple(findings))

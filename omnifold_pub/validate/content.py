@@ -14,7 +14,19 @@ from omnifold_pub import format as layout
 from omnifold_pub.statistics.components import Component
 from omnifold_pub.validate.findings import Finding
 
-__all__ = ["content_findings"]
+__all__ = ["CONTENT_CHECKS", "content_findings"]
+
+CONTENT_CHECKS = (
+    "event_id",
+    "columns",
+    "finite_weights",
+    "negative_weights",
+    "nominal_total",
+    "family_total",
+    "central_value",
+    "event_sampling",
+)
+"""Codes of the checks here, which need a sound structure."""
 
 _BOOTSTRAP_PULL = 5.0
 _BOOTSTRAP_RATIO = 0.1

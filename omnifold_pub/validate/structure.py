@@ -14,7 +14,10 @@ from omnifold_pub.errors import ReleaseError, shorten
 from omnifold_pub.schemas import check
 from omnifold_pub.validate.findings import Finding
 
-__all__ = ["check_structure", "open_file"]
+__all__ = ["STRUCTURE_CHECKS", "check_structure", "open_file"]
+
+STRUCTURE_CHECKS = ("schema", "names", "shape", "undeclared")
+"""Codes of the checks here; what the schema refuses is not looked at further."""
 
 
 def open_file(path: str | Path) -> h5py.File:

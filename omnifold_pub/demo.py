@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from omnifold_pub.errors import InputError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import read_analysis
-from omnifold_pub.measurement import JointMeasurement
+from omnifold_pub.measurement import JointMeasurement, Measurement
 from omnifold_pub.observables.binning import Axis
+from omnifold_pub.progress import Progress, silent
 from omnifold_pub.publish import publish
 from omnifold_pub.reinterpret.comparison import compare
 from omnifold_pub.reinterpret.theory import Theory
@@ -24,8 +25,6 @@ from omnifold_pub.unfold.campaign import unfold
 from omnifold_pub.validate import validate
 
 __all__ = ["check_closure", "delta_phi_lj", "dimuon_mass", "run_demo"]
-
-Progress = Callable[[int, int, str], None]
 
 INPUTS = Path("tests/data/zjets")
 """Where the small samples are in a checkout."""
@@ -96,20 +95,18 @@ def _prior(release: Release) -> Theory:
     return Theory.from_arrays(columns, release.prior_weights, unit=release.unit, name="MC prior")
 
 
-def check_closure(release: Release, truth: Theory) -> tuple[ClosureRow, ...]:
+def check_closure(measurements: Mapping[str, Measurement], prior: Theory, truth: Theory) -> tuple[ClosureRow, ...]:
     """Compare unfolded and prior spectra with the truth of the pseudo-data, with the published covariance.
 
     The truth's own statistical fluctuations are those of the data, so no covariance is added for it.
     """
-    prior = _prior(release)
     rows = []
-    for name, bins in CLOSURE_BINS.items():
-        measured = release.measure(name, bins, nan="drop")
-        expected, _ = truth.predict(measured.observables, unit=release.unit)
-        before, _ = prior.predict(measured.observables, unit=release.unit)
+    for name, measured in measurements.items():
+        expected, _ = truth.predict(measured.observables, unit=measured.unit)
+        before, _ = prior.predict(measured.observables, unit=measured.unit)
         test = measured.chi2(expected)
         distance = squared_distance(before - expected, measured.covariance())
-        rows.append(ClosureRow(name, len(bins) - 1, distance, test.chi2, test.p_value))
+        rows.append(ClosureRow(name, test.bins, distance, test.chi2, test.p_value))
     return tuple(rows)
 
 
@@ -157,34 +154,42 @@ def run_demo(
     truth = Theory.from_root(inputs / "data_truth.root", name="truth of the pseudo-data", **settings)
     with open_release(path) as release:
         measurement = release.measure(UNDECLARED, nan="drop")
-        cross_section = release.estimate(_total)
+        closures = {name: release.measure(name, bins, nan="drop") for name, bins in CLOSURE_BINS.items()}
+        drawn = {name: measurement[name] for name in measurement.names}
+        drawn |= {name: closure for name, closure in closures.items() if name != TAU21}  # drawn as tau21_trackj1
+        prior = _prior(release)
         summary = Summary(
             release=path,
             metadata=release.metadata,
             report=report,
             measurement=measurement,
             comparison=compare(measurement, theory),
-            closure=check_closure(release, truth),
-            cross_section=cross_section,
+            closure=check_closure(closures, prior, truth),
+            cross_section=release.estimate(_total),
             truth_cross_section=float(truth.weights.sum()),
-            prior_cross_section=float(release.prior_weights.sum(dtype=np.float64)),
-            pictures=_draw(release, measurement, theory, truth, output, progress or (lambda *_: None)),
+            prior_cross_section=float(prior.weights.sum()),
+            pictures=_draw(
+                release.metadata["title"], drawn, measurement, (prior, theory, truth), output, progress or silent
+            ),
         )
     write_summary(summary, output / "summary.html")
     return summary
 
 
 def _draw(
-    release: Release, joint: JointMeasurement, theory: Theory, truth: Theory, output: Path, progress: Progress
+    title: str,
+    measurements: Mapping[str, Measurement],
+    joint: JointMeasurement,
+    predictions: tuple[Theory, Theory, Theory],
+    output: Path,
+    progress: Progress,
 ) -> tuple[Path, ...]:
     """Draw every spectrum with prior, theory and truth, and the correlation of the undeclared observables."""
     from matplotlib.figure import Figure
 
     from omnifold_pub import plots
 
-    prior = _prior(release)
-    measurements = {name: joint[name] for name in joint.names}
-    measurements |= {n: release.measure(n, bins) for n, bins in CLOSURE_BINS.items() if n != TAU21}
+    prior, theory, truth = predictions
     pictures: list[Path] = []
     total = len(measurements) + 1
     with plots.style():
@@ -192,10 +197,10 @@ def _draw(
             progress(len(pictures), total, "drawing")
             curves = []
             for source, colour, line in ((prior, "#c1440e", "--"), (theory, "#6a3d9a", "-."), (truth, "black", "-")):
-                values, covariance = source.predict(measured.observables, unit=release.unit)
+                values, covariance = source.predict(measured.observables, unit=measured.unit)
                 errors = None if source is prior else np.sqrt(np.diag(covariance))
                 curves.append(plots.Curve(source.name, values, colour, line, errors))
-            figure = plots.spectrum_figure(measured, curves=curves, title=release.metadata["title"])
+            figure = plots.spectrum_figure(measured, curves=curves, title=title)
             pictures.append(output / f"{name.replace(' / ', '_over_')}.png")
             figure.savefig(pictures[-1])
         figure = Figure(figsize=(7.2, 6.4), layout="constrained")

@@ -29,7 +29,6 @@ __all__ = [
     "RunError",
     "StatisticsError",
     "TrainingError",
-    "shorten",
 ]
 
 
@@ -71,13 +70,3 @@ class ReleaseError(OmnifoldPubError):
 
 class StatisticsError(OmnifoldPubError):
     """A covariance or a p-value cannot be had from what there is."""
-
-
-def shorten(value: object, limit: int = 80) -> str:
-    """Return ``repr(value)``, cut to a length that a message can carry.
-
-    >>> shorten("x" * 200, 12)
-    "'xxxxxxxx..."
-    """
-    text = " ".join(repr(value).split())
-    return text if len(text) <= limit else text[: limit - 3] + "..."

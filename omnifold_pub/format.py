@@ -19,7 +19,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import ReleaseError, shorten
+from omnifold_pub.errors import ReleaseError
+from omnifold_pub.messages import shorten
+from omnifold_pub.schemas import SCHEMA_VERSION
 
 __all__ = [
     "EVENTS",
@@ -32,12 +34,14 @@ __all__ = [
     "PRIOR",
     "WEIGHTS",
     "create_dataset",
+    "declared_datasets",
     "decode_metadata",
     "encode_metadata",
     "family_blocks",
 ]
 
-FORMAT_VERSION = "1.0.0"
+FORMAT_VERSION = SCHEMA_VERSION
+"""The release's metadata name the version of the schemas that they follow."""
 
 METADATA = "metadata"
 EVENT_ID = "event_id"
@@ -108,6 +112,23 @@ def decode_metadata(file: h5py.File) -> dict[str, Any]:
         msg = f"{where}: expected a JSON object; found {type(metadata).__name__}"
         raise ReleaseError(msg)
     return metadata
+
+
+def declared_datasets(metadata: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return type and shape of every dataset that the metadata announce, by its path."""
+    events = metadata["events"]
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        EVENT_ID: ("int64", (events,)),
+        f"{WEIGHTS}/{NOMINAL}": ("float32", (events,)),
+    }
+    for observable in metadata["observables"]:
+        expected[f"{EVENTS}/{observable['name']}"] = ("float32", (events,))
+    for entry in metadata["components"]:
+        if "members" in entry:
+            expected[f"{WEIGHTS}/{entry['name']}"] = ("float32", (events, entry["members"]))
+    if metadata["weights"].get("prior", False):
+        expected[PRIOR] = ("float32", (events,))
+    return expected
 
 
 def create_dataset(group: h5py.Group, name: str, data: NDArray[Any]) -> None:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import ObservableError, shorten
+from omnifold_pub.errors import ObservableError
+from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis
-from omnifold_pub.observables.events import Definition, NanRule
+from omnifold_pub.observables.events import Definition, Events, NanRule, evaluate
 from omnifold_pub.statistics.components import Component, ComponentResult
 from omnifold_pub.statistics.inference import Chi2, chi2_test
+from omnifold_pub.statistics.sums import BinIndex
 
-__all__ = ["BinnedObservable", "Estimate", "JointMeasurement", "Measurement"]
+__all__ = ["BinnedObservable", "Estimate", "JointMeasurement", "Measurement", "bin_index"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -40,6 +42,18 @@ class BinnedObservable:
     definition: Definition
     axis: Axis
     nan: NanRule
+
+
+def bin_index(observables: Sequence[BinnedObservable], events: Events) -> BinIndex:
+    """Compute observables for every event and find its bins.
+
+    Raises
+    ------
+    ObservableError
+        If an observable cannot be computed from the events.
+    """
+    indices = [o.axis.bins_of(evaluate(o.definition, events, nan=o.nan)) for o in observables]
+    return BinIndex(indices, [len(o.axis) for o in observables])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -137,21 +137,18 @@ def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -
     import mplhep
 
     edges, values = measurement.observable.axis.edges, measurement.values()
-    ordered = sorted(
-        measurement.components,
-        key=lambda component: float(np.nansum(_over(measurement.uncertainties(component.name), values))),
-        reverse=True,
-    )
-    variance = np.cumsum([measurement.uncertainties(c.name) ** 2 for c in ordered], axis=0)
-    bands = [(component, _over(np.sqrt(v), values)) for component, v in zip(ordered, variance, strict=True)]
-    for i, (component, band) in reversed(list(enumerate(bands))):
+    sizes = {component.name: measurement.uncertainties(component.name) for component in measurement.components}
+    ordered = sorted(sizes, key=lambda name: float(np.nansum(_over(sizes[name], values))), reverse=True)
+    variance = np.cumsum([sizes[name] ** 2 for name in ordered], axis=0)
+    bands = [(name, _over(np.sqrt(v), values)) for name, v in zip(ordered, variance, strict=True)]
+    for i, (name, band) in reversed(list(enumerate(bands))):
         ax.stairs(
             1 + band,
             edges,
             baseline=1 - band,
             fill=True,
             color=BAND_COLOURS[i % len(BAND_COLOURS)],
-            label=component.name if i == 0 else f"+ {component.name}",
+            label=name if i == 0 else f"+ {name}",
         )
     for curve in curves:
         mplhep.histplot(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 from omnifold_pub import format as layout
 from omnifold_pub.atomic import ErrorKeepingFile, replacing
 from omnifold_pub.errors import PublishError
+from omnifold_pub.messages import repeated
+from omnifold_pub.progress import Progress
 from omnifold_pub.schemas import check
 from omnifold_pub.unfold.result import UnfoldingResult
 from omnifold_pub.validate import validate
@@ -36,37 +37,39 @@ def _complete_metadata(result: UnfoldingResult) -> dict[str, Any]:
     return metadata
 
 
-def _check_arrays(result: UnfoldingResult, metadata: dict[str, Any]) -> None:
-    """Compare what is declared with what is there: names and shapes."""
+def _arrays(result: UnfoldingResult, metadata: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return the datasets to be written, by their path, after a look at names and shapes."""
     for what, declared, there in (
         ("observables", [o["name"] for o in metadata["observables"]], list(result.columns)),
         ("weight families", [c["name"] for c in metadata["components"] if "members" in c], list(result.families)),
     ):
-        repeated = sorted({name for name in declared if declared.count(name) > 1})
-        if repeated:
-            msg = f"{what}: {', '.join(map(repr, repeated))} declared more than once; give each its own name"
+        if twice := repeated(declared):
+            msg = f"{what}: {', '.join(map(repr, twice))} declared more than once; give each its own name"
             raise PublishError(msg)
         missing, extra = sorted(set(declared) - set(there)), sorted(set(there) - set(declared))
         if missing or extra:
             msg = f"{what}: declared but not given: {missing or 'none'}; given but not declared: {extra or 'none'}"
             raise PublishError(msg)
-    events = metadata["events"]
-    arrays = {"event_id": result.event_id, "nominal": result.nominal} | result.columns
+    arrays: dict[str, NDArray[Any]] = {
+        layout.EVENT_ID: result.event_id,
+        **{f"{layout.EVENTS}/{name}": column for name, column in result.columns.items()},
+        f"{layout.WEIGHTS}/{layout.NOMINAL}": result.nominal,
+        **{f"{layout.WEIGHTS}/{name}": family for name, family in result.families.items()},
+    }
     if result.prior is not None:
-        arrays["prior"] = result.prior
-    expected: list[tuple[str, Any, tuple[int, ...]]] = [(name, array, (events,)) for name, array in arrays.items()]
-    expected += [
-        (entry["name"], result.families[entry["name"]], (events, entry["members"]))
-        for entry in metadata["components"]
-        if "members" in entry
-    ]
-    for name, array, shape in expected:
+        arrays[layout.PRIOR] = result.prior
+    declared_datasets = layout.declared_datasets(metadata)
+    for path, array in arrays.items():
+        # An undeclared prior is left to the validation, as a declared one that is not given.
+        dtype, shape = declared_datasets.get(path, ("float32", np.shape(array)))
         if np.shape(array) != shape:
-            msg = f"{name}: expected an array of shape {shape}, as declared; found {np.shape(array)}"
+            msg = f"{path}: expected an array of shape {shape}, as declared; found {np.shape(array)}"
             raise PublishError(msg)
+        arrays[path] = np.asarray(array, dtype=dtype)
+    return arrays
 
 
-def _write(path: Path, result: UnfoldingResult, metadata: dict[str, Any]) -> None:
+def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write a new file.
 
     Raises
@@ -74,15 +77,6 @@ def _write(path: Path, result: UnfoldingResult, metadata: dict[str, Any]) -> Non
     OSError
         If the disk does not take it.
     """
-    arrays: dict[str, NDArray[Any]] = {
-        layout.METADATA: layout.encode_metadata(metadata),
-        layout.EVENT_ID: np.asarray(result.event_id, dtype=np.int64),
-    }
-    arrays |= {f"{layout.EVENTS}/{o['name']}": _float32(result.columns[o["name"]]) for o in metadata["observables"]}
-    arrays[f"{layout.WEIGHTS}/{layout.NOMINAL}"] = _float32(result.nominal)
-    arrays |= {f"{layout.WEIGHTS}/{name}": _float32(family) for name, family in result.families.items()}
-    if result.prior is not None:
-        arrays[layout.PRIOR] = _float32(result.prior)
     with ErrorKeepingFile(path) as raw:
         with h5py.File(raw, "w", libver=layout.LIBVER) as file:
             for name, array in arrays.items():
@@ -91,16 +85,12 @@ def _write(path: Path, result: UnfoldingResult, metadata: dict[str, Any]) -> Non
         raw.check()
 
 
-def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    return np.asarray(array, dtype=np.float32)
-
-
 def publish(
     result: UnfoldingResult,
     path: str | Path,
     *,
     overwrite: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write a release.
 
@@ -136,10 +126,10 @@ def publish(
         msg = f"{path}: there is no folder {path.parent}; make it first"
         raise PublishError(msg)
     metadata = _complete_metadata(result)
-    _check_arrays(result, metadata)
+    arrays = {layout.METADATA: layout.encode_metadata(metadata), **_arrays(result, metadata)}
     try:
         with replacing(path) as temporary:
-            _write(temporary, result, metadata)
+            _write(temporary, arrays)
             report = validate(temporary, progress=progress)
             if not report.valid:
                 lines = "\n  ".join(str(f) for f in report.findings if f.level == "required")

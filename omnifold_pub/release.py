@@ -13,12 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from omnifold_pub import format as layout
 from omnifold_pub.errors import ObservableError, ReleaseError
-from omnifold_pub.measurement import BinnedObservable, Estimate, JointMeasurement, Measurement
+from omnifold_pub.measurement import BinnedObservable, Estimate, JointMeasurement, Measurement, bin_index
 from omnifold_pub.observables.binning import Axis, Bins
-from omnifold_pub.observables.events import Definition, Events, NanRule, definition_text, evaluate
+from omnifold_pub.observables.events import Definition, Events, NanRule, definition_text
 from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult, component_covariance
 from omnifold_pub.statistics.resampling import poisson_multiplicities
-from omnifold_pub.statistics.sums import BinIndex
 from omnifold_pub.validate.structure import check_structure, open_file
 
 __all__ = ["Release", "open_release"]
@@ -188,8 +187,7 @@ class Release:
 
     def _histogram(self, wanted: Sequence[BinnedObservable]) -> tuple[Weights, tuple[ComponentResult, ...], Weights]:
         """Return nominal, components and effective events of all bins of all observables."""
-        indices = [o.axis.bins_of(evaluate(o.definition, self.events, nan=o.nan)) for o in wanted]
-        index = BinIndex(indices, [len(o.axis) for o in wanted])
+        index = bin_index(wanted, self.events)
         weights = self.nominal_weights.astype(np.float64)
         nominal = index.sums(weights)
         squares = index.sums(weights**2)

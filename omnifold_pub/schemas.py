@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from referencing import Registry
 
-from omnifold_pub.errors import shorten
+from omnifold_pub.messages import shorten
 
 __all__ = ["SCHEMA_VERSION", "Problem", "check", "load_schema"]
 

@@ -12,7 +12,7 @@ import pytest
 import omnifold_pub
 
 FLOORS = (
-    {"errors"},
+    {"errors", "messages", "progress"},
     {"atomic", "extras", "observables", "schemas"},
     {"statistics"},
     {"format"},

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from omnifold_pub.errors import ObservableError, OmnifoldPubError
+from omnifold_pub.progress import Progress
 
 __all__ = [
     "Group",
@@ -43,7 +45,7 @@ class Group(click.Group):
 
 
 @contextlib.contextmanager
-def progress_bars() -> Iterator[Callable[[int, int, str], None] | None]:
+def progress_bars() -> Iterator[Progress | None]:
     """Yield a progress callback that draws bars on a terminal's stderr, or None where there is none."""
     if not sys.stderr.isatty():
         yield None
@@ -55,7 +57,7 @@ def progress_bars() -> Iterator[Callable[[int, int, str], None] | None]:
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
         def report(done: int, total: int, what: str) -> None:

@@ -19,7 +19,7 @@ from omnifold_pub.cli.console import (
     show_table,
 )
 from omnifold_pub.measurement import JointMeasurement
-from omnifold_pub.observables.events import NanRule
+from omnifold_pub.observables.events import NanRule, columns_used
 
 __all__ = ["compare", "info", "measure", "validate"]
 
@@ -183,39 +183,27 @@ def compare(
     Example: omnifold-pub compare release.h5 theory.root --tree events --weight weight --unit pb
     -o pT_ll -b 200,300,450,1000
     """
-    from omnifold_pub.observables.expressions import parse
     from omnifold_pub.reinterpret.comparison import compare as confront
     from omnifold_pub.reinterpret.theory import Theory
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
         joint = opened.measure(observables, nan=nan)
-        used: set[str] = set()
-        for name in observables:
-            used |= {name} if name in opened.events else set(parse(name).columns)
+        used = {column for name in observables for column in columns_used(name, opened.events)}
     predicted = Theory.from_root(theory, tree=tree, weight=weight, unit=unit, columns=sorted(used), sentinel=sentinel)
     comparison = confront(joint, predicted)
     if as_json:
         echo_json(comparison.to_dict())
         return
-    errors = np.sqrt(np.diag(comparison.covariance))
-    total = np.sqrt(joint.uncertainties() ** 2 + errors**2)
-    rows = []
-    for name in joint.names:
-        one = joint[name]
-        for (low, high), i in zip(one.observable.axis, range(len(joint.values()))[joint.slice(name)], strict=True):
-            measured, expected = joint.values()[i], comparison.prediction[i]
-            rows.append(
-                (
-                    name,
-                    f"{low:g} - {high:g}",
-                    f"{measured:.5g}",
-                    f"{joint.uncertainties()[i]:.2g}",
-                    f"{expected:.5g}",
-                    f"{errors[i]:.2g}",
-                    f"{(expected - measured) / total[i]:+.1f}",
-                )
-            )
+    measured, uncertainties = joint.values(), joint.uncertainties()
+    predicted_errors = np.sqrt(np.diag(comparison.covariance))
+    pulls = (comparison.prediction - measured) / np.hypot(uncertainties, predicted_errors)
+    bins = [(o.name, f"{low:g} - {high:g}") for o in joint.observables for low, high in o.axis]
+    numbers = zip(measured, uncertainties, comparison.prediction, predicted_errors, pulls, strict=True)
+    rows = [
+        (*place, f"{value:.5g}", f"{error:.2g}", f"{expected:.5g}", f"{expected_error:.2g}", f"{pull:+.1f}")
+        for place, (value, error, expected, expected_error, pull) in zip(bins, numbers, strict=True)
+    ]
     columns = ("observable", "bin", f"measured [{joint.unit}]", "+-", "theory", "+-", "pull")
     show_table(f"{comparison.theory} against {release}", columns, rows, text=2)
     test = comparison.test

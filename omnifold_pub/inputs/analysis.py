@@ -14,7 +14,8 @@ from omnifold_pub.errors import AnalysisError, InputError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.root import read_columns
 from omnifold_pub.inputs.sample import Columns, Sample
-from omnifold_pub.schemas import check
+from omnifold_pub.messages import repeated
+from omnifold_pub.schemas import SCHEMA_VERSION, check
 
 __all__ = ["Analysis", "Inputs", "ObservableInput", "parse_analysis", "read_analysis", "read_inputs"]
 
@@ -116,9 +117,9 @@ def read_analysis(path: str | Path) -> Analysis:
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
             merged = "tag:yaml.org,2002:merge"
             keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != merged]
-            repeated = [key for i, key in enumerate(keys) if key in keys[:i]]
-            if repeated:
-                problem = f"the key {repeated[0]!r} occurs twice"
+            twice = [key for i, key in enumerate(keys) if key in keys[:i]]  # keys need not be text here
+            if twice:
+                problem = f"the key {twice[0]!r} occurs twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
             self.flatten_mapping(node)
             return super().construct_mapping(node, deep)
@@ -145,7 +146,7 @@ def parse_analysis(document: Any, path: Path) -> Analysis:
     problems = check(document, "analysis")
     if problems:
         lines = "\n  ".join(str(problem) for problem in problems)
-        msg = f"{path}: not an analysis file of schema 1.0.0:\n  {lines}"
+        msg = f"{path}: not an analysis file of schema {SCHEMA_VERSION}:\n  {lines}"
         raise AnalysisError(msg)
     observables = tuple(
         ObservableInput(
@@ -161,14 +162,15 @@ def parse_analysis(document: Any, path: Path) -> Analysis:
         )
         for entry in document["observables"]
     )
-    for what, names in (
-        ("observables", [observable.name for observable in observables]),
-        ("inputs.variations", [entry["name"] for entry in document["inputs"].get("variations", [])]),
-    ):
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            msg = f"{path}: {what}: expected unique names; found {', '.join(repeated)} more than once"
+    variations = [entry["name"] for entry in document["inputs"].get("variations", [])]
+    for what, names in (("observables", [o.name for o in observables]), ("inputs.variations", variations)):
+        if twice := repeated(names):
+            msg = f"{path}: {what}: expected unique names; found {', '.join(twice)} more than once"
             raise AnalysisError(msg)
+    clash = sorted(set(variations) & RESERVED_NAMES)
+    if clash:
+        msg = f"{path}: inputs.variations: {clash[0]!r} is the name of a component of its own; rename it"
+        raise AnalysisError(msg)
     return Analysis(path, document, observables)
 
 
@@ -258,17 +260,9 @@ class _Reader:
             names.append(entry["weight"])
         columns = self.branches("data", entry, names)
         size = len(columns[entry["event_id"]])
-        selected = np.ones(size, dtype=bool)
-        return Sample(
-            name=where,
-            reco=self.level(columns, "reco", selected, where),
-            pass_reco=selected,
-            reco_weight=columns[entry["weight"]].astype(np.float64) if "weight" in entry else np.ones(size),
-            event_id=self.ids(columns, entry["event_id"], where),
-            truth=None,
-            pass_truth=np.zeros(size, dtype=bool),
-            truth_weight=np.zeros(size),
-        )
+        weight = columns[entry["weight"]].astype(np.float64) if "weight" in entry else np.ones(size)
+        reco = self.level(columns, "reco", np.ones(size, dtype=bool), where)
+        return Sample.of_data(where, reco, weight, self.ids(columns, entry["event_id"], where))
 
     def variation(self, entry: dict[str, Any], nominal: Sample) -> Sample:
         where = str(self.analysis.file(entry))
@@ -301,8 +295,4 @@ def read_inputs(analysis: Analysis) -> Inputs:
     simulation = reader.simulation(document["simulation"])
     data = reader.data(document["data"])
     variations = {entry["name"]: reader.variation(entry, simulation) for entry in document.get("variations", [])}
-    clash = sorted(set(variations) & RESERVED_NAMES)
-    if clash:
-        msg = f"{analysis.path}: inputs.variations: {clash[0]!r} is the name of a component of its own; rename it"
-        raise AnalysisError(msg)
     return Inputs(simulation, data, variations, reader.provenance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import InputError, shorten
+from omnifold_pub.errors import InputError
 from omnifold_pub.extras import require
+from omnifold_pub.messages import shorten, suggest
 
 __all__ = ["read_columns"]
-
-
-def _suggest(name: str, there: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, there, n=3)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"there are {', '.join(there[:20])}{', ...' if len(there) > 20 else ''}" if there else "there is none at all"
 
 
 def _read(file: Any, path: Path, tree: str, branches: Sequence[str]) -> dict[str, NDArray[Any]]:
     names = file.keys(cycle=False)
     if tree not in names:
-        msg = f"{path}: no tree {shorten(tree)}; {_suggest(tree, names)}"
+        msg = f"{path}: no tree {shorten(tree)}; {suggest(tree, names)}"
         raise InputError(msg)
     events = file[tree]
     if not hasattr(events, "num_entries"):
@@ -35,7 +28,7 @@ def _read(file: Any, path: Path, tree: str, branches: Sequence[str]) -> dict[str
     there = list(events.keys())
     missing = sorted(set(branches) - set(there))
     if missing:
-        hints = "; ".join(f"{shorten(name)}: {_suggest(name, there)}" for name in missing[:5])
+        hints = "; ".join(f"{shorten(name)}: {suggest(name, there)}" for name in missing[:5])
         msg = f"{path}: tree {tree!r} lacks {len(missing)} of the {len(branches)} branches asked for. {hints}"
         raise InputError(msg)
     if events.num_entries == 0:

@@ -101,6 +101,20 @@ class Sample:
     pass_truth: NDArray[np.bool_]
     truth_weight: NDArray[np.float64]
 
+    @classmethod
+    def of_data(cls, name: str, reco: Columns, weight: NDArray[np.float64], event_id: NDArray[np.int64]) -> Sample:
+        """Build a sample of recorded events: all of them pass reco, and there is no particle level."""
+        return cls(
+            name=name,
+            reco=reco,
+            pass_reco=np.ones(len(event_id), dtype=bool),
+            reco_weight=weight,
+            event_id=event_id,
+            truth=None,
+            pass_truth=np.zeros(len(event_id), dtype=bool),
+            truth_weight=np.zeros(len(event_id)),
+        )
+
     def __post_init__(self) -> None:
         """Check what every later step relies on."""
         size = len(self.event_id)

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnifold_pub.errors import ObservableError, shorten
+from omnifold_pub.errors import ObservableError
+from omnifold_pub.messages import shorten
 
 __all__ = ["Axis", "AxisTraits", "Bins"]
 

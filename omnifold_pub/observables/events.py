@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import ObservableError, shorten
+from omnifold_pub.errors import ObservableError
+from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.expressions import parse
 
-__all__ = ["Definition", "Events", "NanRule", "definition_text", "evaluate"]
+__all__ = ["Definition", "Events", "NanRule", "columns_used", "definition_text", "evaluate"]
 
 Definition = str | Callable[[Mapping[str, NDArray[np.float32]]], NDArray[Any]]
 """What an observable is: a column, an expression of columns, or a function of the events."""
@@ -51,9 +51,7 @@ class Events(Mapping[str, NDArray[np.float32]]):
         """Return one column, read-only."""
         if name not in self._columns:
             if name not in self._names:
-                close = difflib.get_close_matches(str(name), self._names, n=3)
-                hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(self._names)}"
-                msg = f"{self.where} has no column {shorten(name)}; {hint}"
+                msg = f"{self.where} has no column {shorten(name)}; {suggest(name, self._names)}"
                 raise ObservableError(msg)
             column = self._load(name)
             column.flags.writeable = False
@@ -103,6 +101,17 @@ def definition_text(definition: Definition) -> str:
     return definition if isinstance(definition, str) else getattr(definition, "__name__", repr(definition))
 
 
+def columns_used(definition: str, events: Events) -> tuple[str, ...]:
+    """Return the columns of a definition: itself if it is one, those of the expression otherwise.
+
+    Raises
+    ------
+    ObservableError
+        If the expression is not allowed.
+    """
+    return (definition,) if definition in events else parse(definition).columns
+
+
 def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") -> NDArray[np.float64]:
     """Compute an observable for every event.
 
@@ -133,12 +142,10 @@ def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") 
         msg = f'nan: expected "error" or "drop"; found {shorten(nan)}'
         raise ObservableError(msg)
     name = definition_text(definition)
+    used: Collection[str]
     if isinstance(definition, str):
-        if definition in events:
-            used, result = {definition}, np.asarray(events[definition])
-        else:
-            expression = parse(definition)
-            used, result = set(expression.columns), expression(events)
+        used = columns_used(definition, events)
+        result = np.asarray(events[definition]) if definition in events else parse(definition)(events)
     else:
         if not callable(definition):
             msg = f"an observable is a column name, an expression or a function; found {shorten(definition)}"

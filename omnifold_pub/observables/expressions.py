@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import ObservableError, shorten
+from omnifold_pub.errors import ObservableError
+from omnifold_pub.messages import shorten
 
 __all__ = ["FUNCTIONS", "Expression", "parse"]
 

@@ -10,12 +10,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import InputError, shorten
+from omnifold_pub.errors import InputError
 from omnifold_pub.inputs.root import read_columns
 from omnifold_pub.inputs.sample import Columns
-from omnifold_pub.measurement import BinnedObservable
-from omnifold_pub.observables.events import Events, evaluate
-from omnifold_pub.statistics.sums import BinIndex
+from omnifold_pub.measurement import BinnedObservable, bin_index
+from omnifold_pub.messages import shorten
+from omnifold_pub.observables.events import Events
 
 __all__ = ["Theory"]
 
@@ -147,6 +147,5 @@ class Theory:
         if unit != self.unit:
             msg = f"{self.name}: weights in {self.unit}, the measurement is in {shorten(unit)}; convert them first"
             raise InputError(msg)
-        indices = [o.axis.bins_of(evaluate(o.definition, self.events, nan=o.nan)) for o in observables]
-        index = BinIndex(indices, [len(o.axis) for o in observables])
+        index = bin_index(observables, self.events)
         return index.sums(self.weights), index.overlaps(self.weights**2)

@@ -60,6 +60,11 @@ class Component:
         return cls(**{key: value for key, value in entry.items() if key in cls.__dataclass_fields__})
 
     @property
+    def is_replicated(self) -> bool:
+        """Whether its covariance is that of replicas, be they stored or drawn."""
+        return self.kind in REPLICA_KINDS or self.kind == "event_sampling"
+
+    @property
     def has_family(self) -> bool:
         """Whether there is a weight family of this name."""
         return self.kind not in {"scale", "event_sampling"}
@@ -86,8 +91,7 @@ class ComponentResult:
     @property
     def replicas(self) -> int:
         """Members that the covariance is estimated from; 0 where it is analytic."""
-        estimated = self.component.kind in REPLICA_KINDS or self.component.kind == "event_sampling"
-        return len(self.members) if estimated else 0
+        return len(self.members) if self.component.is_replicated else 0
 
 
 def component_covariance(
@@ -147,7 +151,7 @@ def component_covariance(
         bad = np.flatnonzero(~np.isfinite(nominal))
         msg = f"the nominal statistic is not finite in bin {bad[0]} ({len(bad)} in all)"
         raise StatisticsError(msg)
-    if component.kind in REPLICA_KINDS or component.kind == "event_sampling":
+    if component.is_replicated:
         replicas = len(members)
         if replicas < 2:
             msg = f"component {component.name!r}: a covariance needs at least 2 replicas; found {replicas}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from omnifold_pub.atomic import remove_parts
 from omnifold_pub.errors import RunError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import Inputs, read_analysis, read_inputs
+from omnifold_pub.progress import Progress, silent
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.collection import collect
 from omnifold_pub.unfold.result import UnfoldingResult
@@ -16,8 +16,6 @@ from omnifold_pub.unfold.run import Campaign
 from omnifold_pub.unfold.workers import available_cores, run_trainings
 
 __all__ = ["unfold"]
-
-Progress = Callable[[int, int, str], None]
 
 
 def unfold(
@@ -61,7 +59,7 @@ def unfold(
     require("torch", "uproot", "filelock", extra="unfold", purpose="Unfolding")
     import filelock
 
-    report = progress or (lambda *_: None)
+    report = progress or silent
     campaign = Campaign.of(read_analysis(analysis), Path(run))
     inputs = read_inputs(campaign.analysis)
     try:

@@ -33,7 +33,8 @@ def collect(run: str | Path) -> UnfoldingResult:
         raise RunError(msg)
     header = store.read_header(path)
     campaign = Campaign.of(parse_analysis(header["analysis"], path), Path(run))
-    missing = campaign.remaining(campaign.fingerprint(store.digest(store.read_arrays(path))))
+    arrays = store.read_arrays(path)
+    missing = campaign.remaining(campaign.fingerprint(store.digest(arrays)))
     if missing:
         msg = (
             f"{run}: {len(missing)} of {len(campaign.trainings)} trainings are not finished, "
@@ -57,7 +58,9 @@ def collect(run: str | Path) -> UnfoldingResult:
     if campaign.settings.ensemble > 1:
         families[ENSEMBLE] = ensemble
 
-    simulation, _ = store.read_sample(path)
+    prefix = "simulation/"
+    simulated = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    simulation = store.simulation_from(simulated, tuple(header["observables"]))
     fiducial = simulation.pass_truth
     truth = simulation.particle_level.select(fiducial)
     return UnfoldingResult(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ require("safetensors", extra="unfold", purpose="A run directory")
 from safetensors import SafetensorError, safe_open  # noqa: E402 - once it is known to be there
 from safetensors.numpy import save  # noqa: E402
 
-__all__ = ["digest", "read_arrays", "read_header", "read_sample", "sample_arrays", "write_arrays"]
+__all__ = ["digest", "read_arrays", "read_header", "read_sample", "sample_arrays", "simulation_from", "write_arrays"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -43,8 +45,15 @@ def write_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
         raise RunError(msg) from error
 
 
-def _damaged(path: Path, error: Exception) -> RunError:
-    return RunError(f"{path}: damaged ({error}); delete it, and the next run makes it again")
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file for reading; whatever a damaged one makes of it is a RunError."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        msg = f"{path}: damaged ({error}); delete it, and the next run makes it again"
+        raise RunError(msg) from None
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -55,11 +64,8 @@ def read_header(path: Path) -> dict[str, Any]:
     RunError
         If the file is damaged.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header: dict[str, Any] = json.loads(file.metadata()["header"])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise _damaged(path, error) from None
+    with _opened(path) as file:
+        header: dict[str, Any] = json.loads(file.metadata()["header"])
     return header
 
 
@@ -71,11 +77,8 @@ def read_arrays(path: Path, prefix: str = "") -> Arrays:
     RunError
         If the file is damaged.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name[len(prefix) :]: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from None
+    with _opened(path) as file:
+        return {name[len(prefix) :]: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
 
 
 def digest(arrays: Arrays) -> str:
@@ -113,37 +116,30 @@ def sample_arrays(inputs: Inputs) -> Arrays:
     return arrays
 
 
-def read_sample(path: Path, variation: str | None = None) -> tuple[Sample, Sample]:
-    """Read simulation and data back, the simulation with a variation's detector level if one is named."""
-    names = tuple(read_header(path)["observables"])
+def _columns(arrays: Arrays, level: str, names: tuple[str, ...]) -> Columns:
+    return Columns(names, arrays[f"{level}/values"], arrays[f"{level}/present"])
 
-    def columns(arrays: Arrays, level: str) -> Columns:
-        return Columns(names, arrays[f"{level}/values"], arrays[f"{level}/present"])
 
-    arrays = read_arrays(path, "simulation/")
-    simulation = Sample(
+def simulation_from(arrays: Arrays, names: tuple[str, ...]) -> Sample:
+    """Build the simulation from its arrays, named as `sample_arrays` does after ``simulation/``."""
+    return Sample(
         name="simulation",
-        reco=columns(arrays, "reco"),
+        reco=_columns(arrays, "reco", names),
         pass_reco=arrays["pass_reco"],
         reco_weight=arrays["reco_weight"],
         event_id=arrays["event_id"],
-        truth=columns(arrays, "truth"),
+        truth=_columns(arrays, "truth", names),
         pass_truth=arrays["pass_truth"],
         truth_weight=arrays["truth_weight"],
     )
+
+
+def read_sample(path: Path, variation: str | None = None) -> tuple[Sample, Sample]:
+    """Read simulation and data back, the simulation with a variation's detector level if one is named."""
+    names = tuple(read_header(path)["observables"])
+    simulation = simulation_from(read_arrays(path, "simulation/"), names)
     if variation is not None:
         varied = read_arrays(path, f"variations/{variation}/")
-        simulation = simulation.with_reco(columns(varied, "reco"), varied["pass_reco"], variation)
+        simulation = simulation.with_reco(_columns(varied, "reco", names), varied["pass_reco"], variation)
     arrays = read_arrays(path, "data/")
-    size = len(arrays["event_id"])
-    data = Sample(
-        name="data",
-        reco=columns(arrays, "reco"),
-        pass_reco=np.ones(size, dtype=bool),
-        reco_weight=arrays["weight"],
-        event_id=arrays["event_id"],
-        truth=None,
-        pass_truth=np.zeros(size, dtype=bool),
-        truth_weight=np.zeros(size),
-    )
-    return simulation, data
+    return simulation, Sample.of_data("data", _columns(arrays, "reco", names), arrays["weight"], arrays["event_id"])

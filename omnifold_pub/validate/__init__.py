@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from omnifold_pub.errors import ReleaseError
+from omnifold_pub.progress import Progress, silent
 from omnifold_pub.validate.content import CONTENT_CHECKS, content_findings
 from omnifold_pub.validate.findings import Finding, Level, Report
 from omnifold_pub.validate.structure import STRUCTURE_CHECKS, check_structure, open_file
@@ -16,7 +16,7 @@ CHECKS = (*STRUCTURE_CHECKS, *CONTENT_CHECKS)
 """Codes of all checks of a file that is readable, in the order in which they are run."""
 
 
-def validate(path: str | Path, *, progress: Callable[[int, int, str], None] | None = None) -> Report:
+def validate(path: str | Path, *, progress: Progress | None = None) -> Report:
     """Run every check on a release and report all that is found.
 
     Parameters
@@ -49,7 +49,7 @@ def validate(path: str | Path, *, progress: Callable[[int, int, str], None] | No
             checks += STRUCTURE_CHECKS[:1] if refused else STRUCTURE_CHECKS
             if not findings:
                 checks += CONTENT_CHECKS
-                findings += content_findings(file, metadata, progress or (lambda *_: None))
+                findings += content_findings(file, metadata, progress or silent)
     except ReleaseError as error:
         hint = "It may be another format, a later version, or damaged."
         findings.append(Finding("readable", "required", str(path), "a release of omnifold_pub", str(error), hint))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub import format as layout
-from omnifold_pub.statistics.components import Component
+from omnifold_pub.progress import Progress
+from omnifold_pub.statistics.components import REPLICA_KINDS, Component
 from omnifold_pub.validate.findings import Finding
 
 __all__ = ["CONTENT_CHECKS", "content_findings"]
@@ -91,7 +92,7 @@ def _read_family(
 
 def _total_findings(component: Component, totals: NDArray[np.float64], nominal: float) -> Iterator[Finding]:
     path = f"/{layout.WEIGHTS}/{component.name}"
-    if component.kind in ("bootstrap", "ensemble"):
+    if component.kind in REPLICA_KINDS:
         mean, spread = float(totals.mean()), float(totals.std(ddof=1))
         if abs(mean - nominal) > max(_BOOTSTRAP_PULL * spread / np.sqrt(len(totals)), _BOOTSTRAP_RATIO * abs(nominal)):
             yield Finding(
@@ -116,9 +117,7 @@ def _total_findings(component: Component, totals: NDArray[np.float64], nominal: 
             )
 
 
-def content_findings(
-    file: h5py.File, metadata: dict[str, Any], progress: Callable[[int, int, str], None]
-) -> Iterator[Finding]:
+def content_findings(file: h5py.File, metadata: dict[str, Any], progress: Progress) -> Iterator[Finding]:
     """Read everything once and yield what is amiss; the structure has been checked before."""
     components = [Component.from_metadata(entry) for entry in metadata["components"]]
     work = sum(component.members for component in components) * metadata["events"]

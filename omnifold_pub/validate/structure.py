@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 
 from omnifold_pub import format as layout
-from omnifold_pub.errors import ReleaseError, shorten
+from omnifold_pub.errors import ReleaseError
+from omnifold_pub.messages import repeated, shorten
 from omnifold_pub.schemas import check
 from omnifold_pub.validate.findings import Finding
 
@@ -37,23 +38,6 @@ def open_file(path: str | Path) -> h5py.File:
     except OSError as error:
         msg = f"{path}: not an HDF5 file, or a damaged one ({error})"
         raise ReleaseError(msg) from None
-
-
-def _expected_datasets(metadata: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return type and shape of every dataset that the metadata announce."""
-    events = metadata["events"]
-    expected: dict[str, tuple[str, tuple[int, ...]]] = {
-        layout.EVENT_ID: ("int64", (events,)),
-        f"{layout.WEIGHTS}/{layout.NOMINAL}": ("float32", (events,)),
-    }
-    for observable in metadata["observables"]:
-        expected[f"{layout.EVENTS}/{observable['name']}"] = ("float32", (events,))
-    for entry in metadata["components"]:
-        if "members" in entry:
-            expected[f"{layout.WEIGHTS}/{entry['name']}"] = ("float32", (events, entry["members"]))
-    if metadata["weights"].get("prior", False):
-        expected[layout.PRIOR] = ("float32", (events,))
-    return expected
 
 
 def _names(file: h5py.File) -> set[str]:
@@ -98,7 +82,7 @@ def check_structure(file: h5py.File) -> tuple[dict[str, Any], list[Finding]]:
     if findings:
         return metadata, findings
     findings += _name_findings(metadata)
-    expected = _expected_datasets(metadata)
+    expected = layout.declared_datasets(metadata)
     for name, (dtype, shape) in expected.items():
         item = file.get(name)
         if not isinstance(item, h5py.Dataset):
@@ -119,7 +103,7 @@ def _name_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
     """Find names that occur twice, and a central value without its family."""
     for what in ("observables", "components"):
         names = [entry["name"] for entry in metadata[what]]
-        for name in sorted({name for name in names if names.count(name) > 1}):
+        for name in repeated(names):
             hint = "Give each its own name."
             yield Finding("names", "required", f"/metadata {what}", "unique names", f"{name!r} more than once", hint)
     kinds = {entry["name"]: entry["kind"] for entry in metadata["components"]}

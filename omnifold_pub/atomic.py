@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["ErrorKeepingFile", "remove_parts", "replacing"]
+try:
+    import fcntl
+except ImportError:  # not POSIX: no locks there
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["ErrorKeepingFile", "remove_parts", "replacing", "replacing_all"]
 
 _PART = ".part"
 
@@ -23,25 +30,103 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder that takes the final name when the block ends well.
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file or folder; on a file system that knows no locks, none."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
 
-    The block must write and close the temporary file. File and folder are flushed to the disk around the renaming.
-    If the block raises, nothing is left and the final name holds what it held.
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Return whether the lock was had; a file system that knows none gives it to nobody."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EWOULDBLOCK):
+            return False
+        raise
+    return True
+
+
+def _remove_abandoned(folder: Path, anchor: str) -> None:
+    """Remove temporary files that a killed process left: nobody holds their lock."""
+    for path in folder.glob(f".{glob.escape(anchor)}.*{_PART}"):
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                if _lock(descriptor, wait=False):
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing_all(paths: Sequence[Path], *, overwrite: bool = True, stale: Sequence[Path] = ()) -> Iterator[list[Path]]:
+    """Yield temporary paths in the same folder that take the final names, in order, when the block ends well.
+
+    The temporary files are there, empty and locked. The block must write and close them. Files and folder are
+    flushed to the disk around the renaming, which is done under a lock on the folder, so that of two writers one
+    comes whole after the other. If the block raises, nothing is left and the final names hold what they held.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Final names in one folder.
+    overwrite : bool
+        False: an existing file under one of the names is an error, also if it appeared meanwhile.
+    stale : sequence of pathlib.Path
+        Files that are wrong from the first renaming on; they are removed before it.
+
+    Raises
+    ------
+    FileExistsError
+        If a name is taken and must not be.
+    OSError
+        If the disk does not take it.
+    """
+    folder, anchor = paths[-1].parent, paths[-1].name
+    _remove_abandoned(folder, anchor)
+    token = secrets.token_hex(4)
+    temporaries = [folder / f".{anchor}.{token}.{number}{_PART}" for number in range(len(paths))]
+    descriptors: list[int] = []
+    try:
+        for temporary in temporaries:
+            descriptors.append(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
+            _lock(descriptors[-1], wait=True)
+        yield temporaries
+        for temporary in temporaries:
+            _sync(temporary)
+        with _locked(folder):
+            if not overwrite and any(path.exists() for path in paths if path not in stale):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(paths[-1]))
+            for path in stale:
+                path.unlink(missing_ok=True)
+            for temporary, path in zip(temporaries, paths, strict=True):
+                temporary.replace(path)
+            _sync(folder)
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that takes the final name when the block ends well; see `replacing_all`.
 
     Raises
     ------
     OSError
         If the disk does not take it.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
-    try:
+    with replacing_all([path]) as (temporary,):
         yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def remove_parts(folder: Path) -> None:
@@ -51,7 +136,7 @@ def remove_parts(folder: Path) -> None:
 
 
 class ErrorKeepingFile(io.RawIOBase):
-    """A new file for a library that cannot bear a failing write.
+    """A file, emptied, for a library that cannot bear a failing write.
 
     HDF5 crashes the interpreter when a write fails and its objects are closed later. Here the first error is
     kept, whatever follows is thrown away, and `check` raises it.
@@ -59,13 +144,13 @@ class ErrorKeepingFile(io.RawIOBase):
     Parameters
     ----------
     path : pathlib.Path
-        Must not exist.
+        Made if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.error: OSError | None = None
-        self._file = path.open("x+b", buffering=0)
+        self._file = path.open("w+b", buffering=0)
 
     def check(self) -> None:
         """Raise the first error, if there was one."""

@@ -16,7 +16,7 @@ from omnifold_pub.statistics.components import Component, ComponentResult
 from omnifold_pub.statistics.inference import Chi2, chi2_test
 from omnifold_pub.statistics.sums import BinIndex
 
-__all__ = ["BinnedObservable", "Estimate", "JointMeasurement", "Measurement", "bin_index"]
+__all__ = ["BinnedObservable", "ClosureSpectra", "Estimate", "JointMeasurement", "Measurement", "bin_index"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -42,6 +42,28 @@ class BinnedObservable:
     definition: Definition
     axis: Axis
     nan: NanRule
+
+
+@dataclass(frozen=True, eq=False)
+class ClosureSpectra:
+    """One observable under the weights of a closure test.
+
+    Attributes
+    ----------
+    observable : BinnedObservable
+        What was histogrammed.
+    unit : str
+        Of the spectra: integrated over each bin, not divided by its width.
+    unfolded : numpy.ndarray
+        ``[bin]``: what the unfolding found.
+    target : numpy.ndarray
+        ``[bin]``: what it should have found.
+    """
+
+    observable: BinnedObservable
+    unit: str
+    unfolded: Vector
+    target: Vector
 
 
 def bin_index(observables: Sequence[BinnedObservable], events: Events) -> BinIndex:

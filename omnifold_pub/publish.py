@@ -3,86 +3,227 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub import format as layout
-from omnifold_pub.atomic import ErrorKeepingFile, replacing
+from omnifold_pub.atomic import replacing_all
 from omnifold_pub.errors import PublishError
+from omnifold_pub.format import layout, manifest
+from omnifold_pub.format.chunks import Codec
+from omnifold_pub.format.store import open_store
+from omnifold_pub.format.writing import BLOCK_BYTES, ReleaseWriter
 from omnifold_pub.messages import repeated
-from omnifold_pub.progress import Progress
+from omnifold_pub.observables.binning import Axis
+from omnifold_pub.precision import ALLOWED_BITS, PrecisionMeter, round_mantissa
+from omnifold_pub.progress import Progress, silent
 from omnifold_pub.schemas import check
-from omnifold_pub.unfold.result import UnfoldingResult
-from omnifold_pub.validate import validate
+from omnifold_pub.statistics.components import REPLICA_KINDS, covariance_convention
+from omnifold_pub.statistics.sums import BinIndex
+from omnifold_pub.unfold.result import ArraySource, UnfoldingResult
+from omnifold_pub.validate import validate_store
 
 __all__ = ["publish"]
 
+_PRECISION_BINS = 20
+
 
 def _complete_metadata(result: UnfoldingResult) -> dict[str, Any]:
+    """Return the metadata with what follows from the arrays and the kinds filled in."""
     metadata = {
         **result.metadata,
         "schema_version": layout.FORMAT_VERSION,
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "events": len(result.event_id),
+        "events": int(result.event_id.shape[0]),
     }
-    problems = check(metadata, "release")
-    if problems:
+    metadata.pop("shard", None)
+    try:
+        rule = metadata["weights"]["central_value"]["rule"]
+        metadata["components"] = [
+            entry if "covariance" in entry else {**entry, "covariance": covariance_convention(entry, rule)}
+            for entry in metadata["components"]
+        ]
+    except (KeyError, TypeError, AttributeError):
+        pass  # the schema says below what is missing
+    if problems := check(metadata, "release"):
         lines = "\n  ".join(str(problem) for problem in problems)
         msg = f"the metadata are not what the schema asks for:\n  {lines}"
         raise PublishError(msg)
     return metadata
 
 
-def _arrays(result: UnfoldingResult, metadata: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return the datasets to be written, by their path, after a look at names and shapes."""
-    for what, declared, there in (
-        ("observables", [o["name"] for o in metadata["observables"]], list(result.columns)),
-        ("weight families", [c["name"] for c in metadata["components"] if "members" in c], list(result.families)),
-    ):
-        if twice := repeated(declared):
-            msg = f"{what}: {', '.join(map(repr, twice))} declared more than once; give each its own name"
-            raise PublishError(msg)
-        missing, extra = sorted(set(declared) - set(there)), sorted(set(there) - set(declared))
-        if missing or extra:
-            msg = f"{what}: declared but not given: {missing or 'none'}; given but not declared: {extra or 'none'}"
-            raise PublishError(msg)
-    arrays: dict[str, NDArray[Any]] = {
-        layout.EVENT_ID: result.event_id,
-        **{f"{layout.EVENTS}/{name}": column for name, column in result.columns.items()},
-        f"{layout.WEIGHTS}/{layout.NOMINAL}": result.nominal,
-        **{f"{layout.WEIGHTS}/{name}": family for name, family in result.families.items()},
-    }
+def _same_names(what: str, declared: list[str], given: Mapping[str, object]) -> None:
+    if twice := repeated(declared):
+        msg = f"{what}: {', '.join(map(repr, twice))} declared more than once; give each its own name"
+        raise PublishError(msg)
+    missing, extra = sorted(set(declared) - set(given)), sorted(set(given) - set(declared))
+    if missing or extra:
+        msg = f"{what}: declared but not given: {missing or 'none'}; given but not declared: {extra or 'none'}"
+        raise PublishError(msg)
+
+
+def _families(entries: list[dict[str, Any]]) -> list[str]:
+    return [entry["name"] for entry in entries if "members" in entry]
+
+
+def _sources(result: UnfoldingResult, metadata: dict[str, Any]) -> dict[str, ArraySource]:
+    """Return what is to be written, by path, after a look at names, shapes and types."""
+    observables = [o["name"] for o in metadata["observables"]]
+    _same_names("observables", observables, result.columns)
+    _same_names("weight families", _families(metadata["components"]), result.families)
+    _same_names("canvases", [c["name"] for c in metadata.get("canvases", [])], result.canvases)
+    _same_names("networks", [n["name"] for n in metadata.get("networks", [])], result.networks)
+    sources: dict[str, ArraySource] = {layout.EVENT_ID: result.event_id}
+    sources |= {f"{layout.EVENTS}/{name}": column for name, column in result.columns.items()}
+    sources[f"{layout.WEIGHTS}/{layout.NOMINAL}"] = result.nominal
+    sources |= {f"{layout.WEIGHTS}/{name}": family for name, family in result.families.items()}
     if result.prior is not None:
-        arrays[layout.PRIOR] = result.prior
-    declared_datasets = layout.declared_datasets(metadata)
-    for path, array in arrays.items():
-        # An undeclared prior is left to the validation, as a declared one that is not given.
-        dtype, shape = declared_datasets.get(path, ("float32", np.shape(array)))
-        if np.shape(array) != shape:
-            msg = f"{path}: expected an array of shape {shape}, as declared; found {np.shape(array)}"
+        sources[layout.PRIOR] = result.prior
+    for name, weights in result.closure.items():
+        for which, array in ((layout.TARGET, weights.target), (layout.UNFOLDED, weights.unfolded)):
+            if array is not None:
+                sources[f"{layout.CLOSURE}/{name}/{which}"] = array
+    for entry in metadata.get("canvases", []):
+        canvas, prefix = result.canvases[entry["name"]], f"{layout.CANVASES}/{entry['name']}"
+        _same_names(f"canvas {entry['name']}: observables", observables, canvas.columns)
+        _same_names(f"canvas {entry['name']}: weight families", _families(entry["families"]), canvas.families)
+        sources[f"{prefix}/{layout.EVENT_ID}"] = canvas.event_id
+        sources |= {f"{prefix}/{layout.EVENTS}/{name}": column for name, column in canvas.columns.items()}
+        sources[f"{prefix}/{layout.WEIGHTS}/{layout.NOMINAL}"] = canvas.nominal
+        sources |= {f"{prefix}/{layout.WEIGHTS}/{name}": family for name, family in canvas.families.items()}
+    for name, data in result.networks.items():
+        sources[f"{layout.NETWORKS}/{name}"] = np.frombuffer(data, dtype=np.uint8)
+    declared = layout.declared_datasets(metadata)
+    _same_names("datasets", list(declared), sources)
+    for path, source in sources.items():
+        if tuple(source.shape) != declared[path].shape:
+            msg = f"{path}: expected an array of shape {declared[path].shape}, as declared; found {source.shape}"
             raise PublishError(msg)
-        arrays[path] = np.asarray(array, dtype=dtype)
-    return arrays
+        wanted, there = np.dtype(declared[path].dtype).kind, np.dtype(source.dtype).kind
+        if there not in "biuf" or (wanted in "iu" and there == "f"):
+            msg = f"{path}: expected numbers that can be stored as {declared[path].dtype}; found {source.dtype}"
+            raise PublishError(msg)
+    return sources
 
 
-def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write a new file.
+@dataclass(frozen=True)
+class _Job:
+    """What is written, and how."""
 
-    Raises
-    ------
-    OSError
-        If the disk does not take it.
-    """
-    with ErrorKeepingFile(path) as raw:
-        with h5py.File(raw, "w", libver=layout.LIBVER) as file:
-            for name, array in arrays.items():
-                layout.create_dataset(file, name, array)
-                raw.check()
-        raw.check()
+    metadata: dict[str, Any]
+    sources: dict[str, ArraySource]
+    codec: Codec
+    bits: dict[str, int]
+    """Bits of the significand to keep, by path of the family."""
+    meters: dict[str, PrecisionMeter]
+    advance: Callable[[int], None]
+
+    def blocks(self, path: str, dtype: np.dtype[Any], first: int, last: int) -> Iterator[NDArray[Any]]:
+        """Yield the rows of a source, converted and rounded."""
+        source = self.sources[path]
+        columns = source.shape[1] if len(source.shape) == 2 else 1
+        step = layout.chunk_shape((last - first, *source.shape[1:]), dtype.itemsize)[0]
+        for low, high in layout.row_blocks(last - first, columns * dtype.itemsize, step=step, budget=BLOCK_BYTES):
+            raw = np.asarray(source[first + low : first + high])
+            with np.errstate(over="ignore"):  # an infinite weight is found by the validation, with its place
+                block = raw.astype(dtype, copy=False)
+            if dtype.kind == "i" and (block != raw).any():
+                msg = f"{path}: integers that do not fit into {dtype}; declare a larger type"
+                raise PublishError(msg)
+            if path in self.bits:
+                rounded = round_mantissa(block, self.bits[path])
+                self.meters[path].add(first + low, block, rounded)
+                block = rounded
+            yield block
+            self.advance(block.nbytes)
+
+    def write(self, path: Path, metadata: dict[str, Any], first: int) -> None:
+        """Write one file with the events from ``first`` on that its metadata speak of."""
+        with ReleaseWriter(path, codec=self.codec) as writer:
+            for name, declared in layout.declared_datasets(metadata).items():
+                dtype, start = np.dtype(declared.dtype), first if declared.by_event else 0
+                blocks = self.blocks(name, dtype, start, start + declared.shape[0])
+                writer.write(name, declared.dtype, declared.shape, blocks)
+            writer.write_documents(self.with_precision(metadata))
+
+    def with_precision(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """Return the metadata with the measured errors of rounded families."""
+        components = []
+        for entry in metadata["components"]:
+            path = f"{layout.WEIGHTS}/{entry['name']}"
+            if path in self.meters:
+                meter = self.meters[path]
+                precision = {
+                    "mantissa_bits": self.bits[path],
+                    "worst_relative_error": meter.worst_relative_error,
+                    "worst_covariance_error": meter.worst_covariance_error,
+                }
+                entry = {**entry, "precision": precision}
+            components.append(entry)
+        return {**metadata, "components": components}
+
+
+def _precision(
+    metadata: dict[str, Any], sources: dict[str, ArraySource], bits: int | None
+) -> tuple[dict[str, int], dict[str, PrecisionMeter]]:
+    """Return the bits to keep and an empty meter of each replica family."""
+    if bits is None:
+        return {}, {}
+    if bits not in ALLOWED_BITS:
+        msg = f"mantissa_bits: expected {ALLOWED_BITS.start} to {ALLOWED_BITS.stop - 1}; found {bits}"
+        raise PublishError(msg)
+    values = np.asarray(sources[f"{layout.EVENTS}/{metadata['observables'][0]['name']}"][:], dtype=np.float64)
+    there = values[~np.isnan(values)]
+    edges = np.unique(np.quantile(there, np.linspace(0, 1, _PRECISION_BINS + 1))) if len(there) else np.array([])
+    if len(edges) < 2:
+        edges = np.array([-1.0, 0.0]) if not len(there) else np.array([there[0] - 1, there[0] + 1])
+    axis = Axis.from_bins(edges)
+    index = BinIndex([axis.bins_of(values)], [len(axis)])
+    replicas = [entry for entry in metadata["components"] if entry["kind"] in REPLICA_KINDS]
+    paths = {f"{layout.WEIGHTS}/{entry['name']}": entry["members"] for entry in replicas}
+    return dict.fromkeys(paths, bits), {path: PrecisionMeter(index, members) for path, members in paths.items()}
+
+
+def _shards(metadata: dict[str, Any], shard_events: int | None) -> list[tuple[int, dict[str, Any]]]:
+    """Return (first event, metadata) of each file."""
+    total = metadata["events"]
+    if shard_events is None:
+        return [(0, metadata)]
+    count = -(-total // shard_events)
+    return [
+        (
+            first,
+            {
+                **metadata,
+                "events": min(shard_events, total - first),
+                "shard": {"index": number, "count": count, "events_total": total},
+            },
+        )
+        for number, first in enumerate(range(0, total, shard_events))
+    ]
+
+
+def _check_target(path: Path, shard_events: int | None, *, overwrite: bool) -> None:
+    if shard_events is not None and shard_events < 1:
+        msg = f"shard_events: expected at least 1 event in a file; found {shard_events}"
+        raise PublishError(msg)
+    if manifest.is_manifest(path) != (shard_events is not None):
+        msg = (
+            f"{path}: a release in several files (shard_events) is named by its manifest, *{manifest.SUFFIX}; "
+            "one in a single file is not"
+        )
+        raise PublishError(msg)
+    if path.exists() and not overwrite:
+        msg = f"{path}: exists already; choose another name or ask to overwrite it"
+        raise PublishError(msg)
+    if not path.parent.is_dir():
+        msg = f"{path}: there is no folder {path.parent}; make it first"
+        raise PublishError(msg)
 
 
 def publish(
@@ -90,21 +231,32 @@ def publish(
     path: str | Path,
     *,
     overwrite: bool = False,
+    codec: Codec = "gzip",
+    mantissa_bits: int | None = None,
+    shard_events: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write a release.
+    """Write a release and, beside it, its manifest.
 
-    It is written to a temporary file in the same folder, closed, validated, flushed to the disk and only
-    then renamed. Whatever goes wrong before, the final name holds what it held.
+    Events, families and the rest are taken from their sources block by block, so that they need not fit into
+    memory. What is written goes to temporary files in the same folder; they are closed, validated, flushed to the
+    disk and only then renamed. Whatever goes wrong before, the final names hold what they held.
 
     Parameters
     ----------
     result : UnfoldingResult
-        Events, weights and metadata.
+        Events, weights and metadata, from whatever program.
     path : str or path-like
-        The release to write, by custom ``*.h5``.
+        The release to write, by custom ``*.h5``; ``*.manifest.json`` for one in several files.
     overwrite : bool
-        Replace a file that is already there.
+        Replace a release that is already there.
+    codec : {"gzip", "blosc2-zstd"}
+        Every HDF5 reads ``gzip``. ``blosc2-zstd`` is read faster, by those who have its plug-in.
+    mantissa_bits : int, optional
+        Keep 10 to 14 of the 23 bits of replicas' significands. The worst error is measured and written into the
+        metadata. By default nothing is lost.
+    shard_events : int, optional
+        Events in each of several files.
     progress : callable, optional
         Called with (done, total, what).
 
@@ -116,29 +268,61 @@ def publish(
     Raises
     ------
     PublishError
-        If the target exists, the metadata break their schema, the result fails validation, or the disk is full.
+        If the target exists, the metadata break their schema, arrays are not what they declare, the result fails
+        validation, or the disk is full.
+    MissingExtraError
+        If the codec's packages are not installed.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        msg = f"{path}: exists already; choose another name or ask to overwrite it"
-        raise PublishError(msg)
-    if not path.parent.is_dir():
-        msg = f"{path}: there is no folder {path.parent}; make it first"
-        raise PublishError(msg)
+    _check_target(path, shard_events, overwrite=overwrite)
     metadata = _complete_metadata(result)
-    arrays = {layout.METADATA: layout.encode_metadata(metadata), **_arrays(result, metadata)}
+    sources = _sources(result, metadata)
+    bits, meters = _precision(metadata, sources, mantissa_bits)
+    total = sum(np.dtype(d.dtype).itemsize * int(np.prod(d.shape)) for d in layout.declared_datasets(metadata).values())
+    report, done = progress or silent, 0
+
+    def advance(size: int) -> None:
+        nonlocal done
+        done += size
+        report(done // 2**20, -(-total // 2**20), "writing MB")
+
+    job = _Job(metadata, sources, codec, bits, meters, advance)
+    shards = _shards(metadata, shard_events)
+    beside = manifest.manifest_path(path)
+    if shard_events is None:
+        names, stale = [path.name], [beside]
+    else:
+        stem, token = path.name.removesuffix(manifest.SUFFIX), secrets.token_hex(4)
+        names, stale = [f"{stem}-{k:05d}-of-{len(shards):05d}-{token}.h5" for k in range(len(shards))], []
+    former = _former_shards(path) if shard_events is not None else []
+    targets = [*(path.with_name(name) for name in names), beside]
     try:
-        with replacing(path) as temporary:
-            _write(temporary, arrays)
-            report = validate(temporary, progress=progress)
-            if not report.valid:
-                lines = "\n  ".join(str(f) for f in report.findings if f.level == "required")
+        with replacing_all(targets, overwrite=overwrite, stale=stale) as temporaries:
+            entries = []
+            for temporary, name, (first, about) in zip(temporaries, names, shards, strict=False):
+                job.write(temporary, about, first)
+                entries.append(manifest.file_entry(temporary, name, about["events"]))
+            with open_store(path, temporaries[:-1]) as store:
+                found = validate_store(store, progress=progress)
+            if not found.valid:
+                lines = "\n  ".join(str(f) for f in found.findings if f.level == "required")
                 msg = f"{path}: not written, the result is not valid:\n  {lines}"
                 raise PublishError(msg)
+            temporaries[-1].write_bytes(manifest.make_manifest(metadata, entries))
+    except FileExistsError:
+        msg = f"{path}: exists already, it appeared meanwhile; choose another name or ask to overwrite it"
+        raise PublishError(msg) from None
     except OSError as error:
         msg = (
             f"{path}: not written: {error.strerror or error}. "
             "Free some space or choose another folder, and publish again"
         )
         raise PublishError(msg) from error
+    for name in former:
+        path.with_name(name).unlink(missing_ok=True)
     return path
+
+
+def _former_shards(path: Path) -> list[str]:
+    """Return the files of a release in several files that is going to be replaced."""
+    return [entry["file"] for entry in manifest.read_manifest(path)["files"]] if path.is_file() else []

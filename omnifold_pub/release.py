@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast, overload
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnifold_pub import format as layout
 from omnifold_pub.errors import ObservableError, ReleaseError
-from omnifold_pub.measurement import BinnedObservable, Estimate, JointMeasurement, Measurement, bin_index
+from omnifold_pub.format import layout
+from omnifold_pub.format.reading import StoredArray
+from omnifold_pub.format.store import Store, open_store
+from omnifold_pub.measurement import (
+    BinnedObservable,
+    ClosureSpectra,
+    Estimate,
+    JointMeasurement,
+    Measurement,
+    bin_index,
+)
+from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.binning import Axis, Bins
 from omnifold_pub.observables.events import Definition, Events, NanRule, definition_text
 from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult, component_covariance
 from omnifold_pub.statistics.resampling import poisson_multiplicities
-from omnifold_pub.validate.structure import check_structure, open_file
+from omnifold_pub.validate.structure import check_structure
 
 __all__ = ["Release", "open_release"]
 
@@ -44,14 +54,13 @@ class Release:
         Columns, read when used.
     """
 
-    def __init__(self, path: Path, file: h5py.File, metadata: dict[str, Any]) -> None:
-        self.path = path
-        self.metadata = metadata
-        self.components = tuple(Component.from_metadata(entry) for entry in metadata["components"])
-        self._file = file
-        names = tuple(observable["name"] for observable in metadata["observables"])
-        self.events = Events(metadata["events"], names, self._column, where=path.name)
-        self._central = cast("CentralRule", metadata["weights"]["central_value"]["rule"])
+    def __init__(self, store: Store) -> None:
+        self.path = store.path
+        self.metadata = store.metadata
+        self.components = tuple(Component.from_metadata(entry) for entry in store.metadata["components"])
+        self._store = store
+        self.events = self._event_set("", self.metadata["events"], self.path.name)
+        self._central = cast("CentralRule", self.metadata["weights"]["central_value"]["rule"])
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -69,24 +78,87 @@ class Release:
         return f"<Release {self.path.name}: {self.metadata['title']}, {self.events.size} events, {members} members>"
 
     def close(self) -> None:
-        """Close the file; columns already read stay usable."""
-        self._file.close()
+        """Close the files; columns already read stay usable."""
+        self._store.close()
 
-    def _dataset(self, name: str) -> h5py.Dataset:
-        if not self._file:
-            msg = f"{self.path}: the release is closed; open it again"
-            raise ReleaseError(msg)
-        return self._file[name]
+    @property
+    def datasets(self) -> dict[str, StoredArray]:
+        """Every dataset but metadata and digests, by path: to be read row by row, whatever its size."""
+        return self._store.arrays
 
-    def _read(self, name: str, rows: slice | tuple[slice, slice] = slice(None)) -> NDArray[Any]:
-        try:
-            return cast("NDArray[Any]", self._dataset(name)[rows])
-        except OSError as error:
-            msg = f"{self.path}: /{name}: cannot be read, the file is damaged ({error}); fetch it again"
-            raise ReleaseError(msg) from error
+    def _event_set(self, prefix: str, size: int, where: str) -> Events:
+        names = tuple(observable["name"] for observable in self.metadata["observables"])
+        return Events(size, names, lambda name: self._read(f"{prefix}{layout.EVENTS}/{name}"), where=where)
 
-    def _column(self, name: str) -> NDArray[np.float32]:
-        return self._read(f"{layout.EVENTS}/{name}")
+    def _read(
+        self, name: str, start: int = 0, stop: int | None = None, *, columns: slice | None = None
+    ) -> NDArray[Any]:
+        return self._store.arrays[name].read(start, stop, columns=columns)
+
+    def _entry(self, what: str, entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+        for entry in entries:
+            if entry["name"] == name:
+                return entry
+        msg = f"{self.path}: no {what} {shorten(name)}; {suggest(name, [entry['name'] for entry in entries])}"
+        raise ReleaseError(msg)
+
+    def canvas(self, name: str) -> tuple[Events, NDArray[np.float32]]:
+        """Return another generator's events and their nominal ``weight[event]``, in the release's unit.
+
+        Raises
+        ------
+        ReleaseError
+            If the release has no such canvas.
+        """
+        entry = self._entry("canvas", self.metadata.get("canvases", []), name)
+        prefix = f"{layout.CANVASES}/{name}/"
+        events = self._event_set(prefix, entry["events"], f"{self.path.name}, canvas {name}")
+        return events, self._read(f"{prefix}{layout.WEIGHTS}/{layout.NOMINAL}")
+
+    def network(self, name: str) -> bytes:
+        """Return a trained network: the bytes of a safetensors file.
+
+        Raises
+        ------
+        ReleaseError
+            If the release has no such network.
+        """
+        self._entry("network", self.metadata.get("networks", []), name)
+        return self._read(f"{layout.NETWORKS}/{name}").tobytes()
+
+    def closure(self, test: str, observable: Definition, bins: Bins, *, nan: NanRule = "error") -> ClosureSpectra:
+        """Repeat a closure test for any observable, from the weights that were stored for it.
+
+        Parameters
+        ----------
+        test : str
+            One of the metadata's ``closure.tests``.
+        observable, bins, nan
+            As for `measure`.
+
+        Returns
+        -------
+        ClosureSpectra
+            What the unfolding found and what it should have found, in the release's unit per bin.
+
+        Raises
+        ------
+        ReleaseError
+            If the release has no such test.
+        ObservableError
+            For an observable or bins that cannot be used.
+        """
+        entry = self._entry("closure test", self.metadata["closure"]["tests"], test)
+        one = BinnedObservable(definition_text(observable), observable, self.axis(observable, bins), nan)
+        index = bin_index([one], self.events)
+        stored = f"{layout.CLOSURE}/{test}/{layout.UNFOLDED}"
+        found = self._read(stored) if entry["unfolded"] == "stored" else self.nominal_weights
+        if "canvas" in entry:
+            events, weights = self.canvas(entry["canvas"])
+            target = bin_index([one], events).sums(weights)
+        else:
+            target = index.sums(self._read(f"{layout.CLOSURE}/{test}/{layout.TARGET}"))
+        return ClosureSpectra(one, self.unit, index.sums(found), target)
 
     @property
     def unit(self) -> str:
@@ -201,11 +273,14 @@ class Release:
                 continue
             if component.kind == "scale":
                 members = nominal[np.newaxis] * (1 + component.relative_uncertainty)
+            elif component.canvas is not None:
+                events, other = self.canvas(component.canvas)
+                members = bin_index(wanted, events).sums(other)[np.newaxis]
             else:
                 name = f"{layout.WEIGHTS}/{component.name}"
                 total = np.zeros((index.bins, component.members))
-                for start, stop in layout.family_blocks(self.events.size, component.members):
-                    total += index.sums(self._read(name, slice(start, stop)), start)
+                for start, stop in layout.row_blocks(self.events.size, 8 * component.members):
+                    total += index.sums(self._read(name, start, stop), start)
                 members = total.T.copy()
             results.append(self._result(component, members, nominal))
         return nominal, tuple(results), effective
@@ -239,12 +314,12 @@ class Release:
         weights = self.nominal_weights.astype(np.float64)
         size: int | None = None
 
-        def call(member: Weights, which: str) -> Weights:
+        def call(member: Weights, which: str, events: Events = self.events) -> Weights:
             nonlocal size
             where = f"statistic {getattr(statistic, '__name__', repr(statistic))!r}, {which}"
             member.flags.writeable = False  # the same array may serve several components
             try:
-                value = np.atleast_1d(np.asarray(statistic(self.events, member), dtype=np.float64))
+                value = np.atleast_1d(np.asarray(statistic(events, member), dtype=np.float64))
             except ObservableError:
                 raise
             except Exception as error:
@@ -261,18 +336,22 @@ class Release:
         for component in self.components:
             if component.kind == "scale":
                 members = [call(weights * (1 + component.relative_uncertainty), component.name)]
+            elif component.canvas is not None:
+                events, other = self.canvas(component.canvas)
+                members = [call(other.astype(np.float64), component.name, events)]
             elif component.kind == "event_sampling":
                 ids = self._read(layout.EVENT_ID)
+                seed = component.seed or 0
                 members = [
-                    call(weights * poisson_multiplicities(component.seed, replica, ids), f"event replica {replica}")
+                    call(weights * poisson_multiplicities(seed, replica, ids), f"event replica {replica}")
                     for replica in range(EVENT_SAMPLING_REPLICAS)
                 ]
             else:
                 members = []
                 step = layout.FAMILY_CHUNK[1]
                 for first in range(0, component.members, step):
-                    columns = (slice(None), slice(first, first + step))
-                    block = self._read(f"{layout.WEIGHTS}/{component.name}", columns).astype(np.float64)
+                    name, columns = f"{layout.WEIGHTS}/{component.name}", slice(first, first + step)
+                    block = self._read(name, columns=columns).astype(np.float64)
                     members += [
                         call(np.ascontiguousarray(block[:, i]), f"{component.name}[{first + i}]")
                         for i in range(block.shape[1])
@@ -284,23 +363,25 @@ class Release:
 def open_release(path: str | Path) -> Release:
     """Open a release for reading.
 
-    Metadata, shapes and types are checked; columns and weights are read when they are used.
+    The file's structure is inspected in a process of its own, and refused if it could harm a reader. Metadata, shapes
+    and types are checked; columns and weights are read when they are used.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The HDF5 file, or the manifest of a release in several files.
 
     Raises
     ------
     ReleaseError
         If the file is not a release that this version can read; ``omnifold-pub validate`` tells more.
     """
-    path = Path(path)
-    file = open_file(path)
-    try:
-        metadata, findings = check_structure(file)
-    except BaseException:
-        file.close()
-        raise
-    if findings:
-        file.close()
-        more = f" ({len(findings) - 1} more: run omnifold-pub validate)" if len(findings) > 1 else ""
-        msg = f"{path}: {findings[0]}{more}"
-        raise ReleaseError(msg)
-    return Release(path, file, metadata)
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(open_store(path))
+        findings = check_structure(store)
+        if findings:
+            more = f" ({len(findings) - 1} more: run omnifold-pub validate)" if len(findings) > 1 else ""
+            msg = f"{path}: {findings[0]}{more}"
+            raise ReleaseError(msg)
+        stack.pop_all()
+        return Release(store)

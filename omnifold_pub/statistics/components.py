@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import StatisticsError
 
-__all__ = ["REPLICA_KINDS", "CentralRule", "Component", "ComponentResult", "Kind", "component_covariance"]
+__all__ = [
+    "REPLICA_KINDS",
+    "CentralRule",
+    "Component",
+    "ComponentResult",
+    "Kind",
+    "component_covariance",
+    "covariance_convention",
+]
 
 Kind = Literal["bootstrap", "ensemble", "variation", "two_point", "hessian", "scale", "event_sampling"]
 CentralRule = Literal["mean", "median", "single"]
@@ -40,9 +48,11 @@ class Component:
         False: a two-point counts bin by bin.
     relative_uncertainty : float
         Of a scale.
-    seed : int
+    seed : int, optional
         Of a bootstrap's multiplicities, and of the Poisson bootstrap that stands for ``event_sampling``
-        in statistics other than histograms.
+        in statistics other than histograms. None where it was not recorded.
+    canvas : str, optional
+        Of a two-point whose other side has events of its own: the name of their canvas.
     """
 
     name: str
@@ -52,12 +62,14 @@ class Component:
     includes_event_sampling: bool = False
     correlated: bool = True
     relative_uncertainty: float = 0.0
-    seed: int = 0
+    seed: int | None = 0
+    canvas: str | None = None
 
     @classmethod
     def from_metadata(cls, entry: dict[str, Any]) -> Component:
         """Build from an entry of the metadata's ``components`` (further keys there are provenance)."""
-        return cls(**{key: value for key, value in entry.items() if key in cls.__dataclass_fields__})
+        fields = {key: value for key, value in entry.items() if key in cls.__dataclass_fields__}
+        return cls(**fields, correlated=entry["covariance"]["correlation"] != "none")
 
     @property
     def is_replicated(self) -> bool:
@@ -67,7 +79,7 @@ class Component:
     @property
     def has_family(self) -> bool:
         """Whether there is a weight family of this name."""
-        return self.kind not in {"scale", "event_sampling"}
+        return self.members > 0
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,44 @@ class ComponentResult:
     def replicas(self) -> int:
         """Members that the covariance is estimated from; 0 where it is analytic."""
         return len(self.members) if self.component.is_replicated else 0
+
+
+_SUM = "sum over members of (T_m - centre)(T_m - centre)^T / divisor"
+
+
+def covariance_convention(entry: dict[str, Any], central: CentralRule) -> dict[str, str]:
+    """Return what `component_covariance` does to a component, in the words that its metadata must repeat.
+
+    Parameters
+    ----------
+    entry : dict
+        Of the metadata's ``components``. The correlation between bins of a two-point is the publisher's choice.
+    central : {"mean", "median", "single"}
+        How the nominal was made of the ensemble.
+
+    Examples
+    --------
+    >>> covariance_convention({"kind": "bootstrap"}, "mean")["divisor"]
+    'R - 1'
+    """
+    kind: Kind = entry["kind"]
+    correlation = "estimated" if kind in REPLICA_KINDS else "full"
+    centre, divisor = ("mean of the members", "R - 1") if kind in REPLICA_KINDS else ("nominal", "1")
+    estimator = _SUM
+    if kind == "ensemble":
+        divisor = {"mean": "K (K - 1)", "median": "(2 / pi) K (K - 1)", "single": "K - 1"}[central]
+    elif kind == "variation" and entry.get("members") == 2:
+        estimator, centre, divisor = "(T_1 - T_2)(T_1 - T_2)^T / divisor", "the other member", "4"
+    elif kind == "two_point":
+        correlation = entry.get("covariance", {}).get("correlation", "full")
+        if "canvas" in entry:
+            estimator = "(T of the canvas - centre)(T of the canvas - centre)^T / divisor"
+    elif kind == "scale":
+        estimator = "(T of w (1 + d) - centre)(T of w (1 + d) - centre)^T / divisor"
+    elif kind == "event_sampling":
+        estimator = "histograms: sum of w^2 over events in both bins; otherwise Poisson bootstrap of the events"
+        correlation = "estimated"
+    return {"estimator": estimator, "centre": centre, "divisor": divisor, "correlation": correlation}
 
 
 def component_covariance(

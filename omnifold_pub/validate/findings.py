@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any, Literal
+
+from omnifold_pub.schemas import SCHEMA_VERSION
 
 __all__ = ["Finding", "Level", "Report"]
 
@@ -62,6 +65,13 @@ class Report:
         return not any(finding.level == "required" for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON can hold it."""
-        findings = [asdict(finding) for finding in self.findings]
-        return {"path": self.path, "valid": self.valid, "checks": list(self.checks), "findings": findings}
+        """Return the report as JSON can hold it, after ``schemas/1.0.0/report.schema.json``."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": "validation report",
+            "omnifold_pub": version("omnifold-pub"),
+            "path": self.path,
+            "valid": self.valid,
+            "checks": list(self.checks),
+            "findings": [asdict(finding) for finding in self.findings],
+        }

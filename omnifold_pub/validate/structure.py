@@ -3,113 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from omnifold_pub import format as layout
 from omnifold_pub.errors import ReleaseError
+from omnifold_pub.format import layout
+from omnifold_pub.format.store import Part, Store
 from omnifold_pub.messages import repeated, shorten
 from omnifold_pub.schemas import check
 from omnifold_pub.validate.findings import Finding
 
-__all__ = ["STRUCTURE_CHECKS", "check_structure", "open_file"]
+__all__ = ["STRUCTURE_CHECKS", "check_structure"]
 
-STRUCTURE_CHECKS = ("schema", "names", "shape", "undeclared")
+STRUCTURE_CHECKS = ("schema", "names", "shape", "undeclared", "shards")
 """Codes of the checks here; what the schema refuses is not looked at further."""
 
 
-def open_file(path: str | Path) -> h5py.File:
-    """Open an HDF5 file for reading.
+def _version(text: object) -> tuple[int, ...]:
+    parts = str(text).split(".")
+    return tuple(map(int, parts)) if len(parts) == 3 and all(p.isascii() and p.isdigit() for p in parts) else ()
+
+
+def _check_version(part: Part) -> None:
+    """Refuse what this program is too old for.
 
     Raises
     ------
     ReleaseError
-        If there is none, or it is not HDF5.
+        If the metadata are of another major version, of a later minor one, or name none.
     """
-    path = Path(path)
-    if not path.is_file():
-        msg = f"{path}: no such file"
+    found, ours = _version(part.metadata.get("schema_version")), _version(layout.FORMAT_VERSION)
+    if not found or found[0] != ours[0] or found[1] > ours[1]:
+        shown = shorten(part.metadata.get("schema_version", "none"))
+        msg = (
+            f"{part.file.path}: /{layout.METADATA}: format version {shown}; this omnifold_pub reads "
+            f"{ours[0]}.0.0 to {ours[0]}.{ours[1]}.x. Upgrade it to read later ones"
+        )
         raise ReleaseError(msg)
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        msg = f"{path}: not an HDF5 file, or a damaged one ({error})"
-        raise ReleaseError(msg) from None
 
 
-def _names(file: h5py.File) -> set[str]:
-    """Return the paths of all datasets, at the two levels that the layout has."""
-    names: set[str] = set()
-    for name, item in file.items():
-        if isinstance(item, h5py.Group):
-            names |= {f"{name}/{inner}" for inner in item}
-        else:
-            names.add(name)
-    return names
-
-
-def check_structure(file: h5py.File) -> tuple[dict[str, Any], list[Finding]]:
+def check_structure(store: Store) -> list[Finding]:
     """Check metadata, shapes and types, without reading a column.
 
     Returns
     -------
-    metadata : dict
-        To be trusted if there are no findings.
-    findings : list of Finding
-        All of level ``required``.
+    list of Finding
+        All of level ``required``. The store's metadata and arrays are to be trusted if there are none.
 
     Raises
     ------
     ReleaseError
-        If there are no metadata to check against, or they are of another major version.
+        If the metadata are of a version that this program does not read.
     """
-    metadata = layout.decode_metadata(file)
-    version = str(metadata.get("schema_version", ""))
-    major = version.split(".")[0]
-    if major != layout.FORMAT_VERSION.split(".")[0]:
-        msg = (
-            f"{file.filename}: /{layout.METADATA}: format version {shorten(version)}; this omnifold_pub reads "
-            f"{layout.FORMAT_VERSION.split('.')[0]}.x.y. Upgrade it to read later ones"
-        )
-        raise ReleaseError(msg)
-    findings = [
-        Finding("schema", "required", f"/metadata {p.path}", p.expected, p.found, "Mend the metadata.")
-        for p in check(metadata, "release")
-    ]
+    findings: list[Finding] = []
+    for part in store.parts:
+        _check_version(part)
+        where = "/metadata" if len(store.parts) == 1 else f"{part.file.path.name}: /metadata"
+        findings += [
+            Finding("schema", "required", f"{where} {p.path}", p.expected, p.found, "Mend the metadata.")
+            for p in check(part.metadata, "release")
+        ]
     if findings:
-        return metadata, findings
-    findings += _name_findings(metadata)
-    expected = layout.declared_datasets(metadata)
-    for name, (dtype, shape) in expected.items():
-        item = file.get(name)
-        if not isinstance(item, h5py.Dataset):
-            found = "nothing" if item is None else "a group"
-        elif item.dtype != np.dtype(dtype).newbyteorder("<") or item.shape != shape:
-            found = f"{item.dtype} {list(item.shape)}"
-        else:
+        return findings
+    for part in store.parts:
+        findings += _name_findings(part.metadata)
+        findings += _dataset_findings(part)
+    findings += _shard_findings(store)
+    return list(dict.fromkeys(findings))
+
+
+def _dataset_findings(part: Part) -> Iterator[Finding]:
+    expected = layout.declared_datasets(part.metadata)
+    for name, declared in expected.items():
+        dataset = part.file.datasets.get(name)
+        dtype = np.dtype(declared.dtype).newbyteorder("<")
+        if dataset is not None and dataset.dtype == dtype and dataset.shape == declared.shape:
             continue
+        found = "nothing" if dataset is None else f"{dataset.dtype} {list(dataset.shape)}"
         hint = "The metadata announce it; write the file again."
-        findings.append(Finding("shape", "required", f"/{name}", f"{dtype} {list(shape)}", found, hint))
-    for name in sorted(_names(file) - set(expected) - {layout.METADATA}):
+        yield Finding("shape", "required", f"/{name}", f"{declared.dtype} {list(declared.shape)}", found, hint)
+    for name in sorted(set(part.file.datasets) - set(expected) - {layout.METADATA, layout.DIGESTS}):
         hint = "Declare it in the metadata, or leave it out."
-        findings.append(Finding("undeclared", "required", f"/{name}", "only declared datasets", "this one", hint))
-    return metadata, findings
+        yield Finding("undeclared", "required", f"/{name}", "only declared datasets", "this one", hint)
 
 
 def _name_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
-    """Find names that occur twice, and a central value without its family."""
-    for what in ("observables", "components"):
-        names = [entry["name"] for entry in metadata[what]]
+    """Find names that occur twice or point nowhere, and a central value without its family."""
+    canvases = metadata.get("canvases", [])
+    lists = [
+        ("observables", metadata["observables"]),
+        ("components", metadata["components"]),
+        ("canvases", canvases),
+        ("networks", metadata.get("networks", [])),
+        ("closure.tests", metadata["closure"]["tests"]),
+        *((f"canvases {canvas['name']} families", canvas["families"]) for canvas in canvases),
+    ]
+    for what, entries in lists:
+        names = [entry["name"] for entry in entries]
         for name in repeated(names):
             hint = "Give each its own name."
             yield Finding("names", "required", f"/metadata {what}", "unique names", f"{name!r} more than once", hint)
+        if layout.NOMINAL in names and ("components" in what or "families" in what):
+            hint = "Rename it."
+            yield Finding("names", "required", f"/metadata {what}", "names of families", "'nominal'", hint)
     kinds = {entry["name"]: entry["kind"] for entry in metadata["components"]}
-    if layout.NOMINAL in kinds:
-        hint = "Rename the component."
-        yield Finding("names", "required", "/metadata components", "names of families", "'nominal'", hint)
     family = metadata["weights"]["central_value"].get("family")
     if family is not None and kinds.get(family) != "ensemble":
         yield Finding(
@@ -120,3 +118,47 @@ def _name_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
             repr(family),
             "Name the ensemble that the nominal was made of.",
         )
+    known = {canvas["name"] for canvas in canvases}
+    for what, entries in (("components", metadata["components"]), ("closure.tests", metadata["closure"]["tests"])):
+        for entry in entries:
+            if "canvas" in entry and entry["canvas"] not in known:
+                path, hint = f"/metadata {what} {entry['name']}", "Declare the canvas, or name another."
+                yield Finding("names", "required", path, "one of the canvases", repr(entry["canvas"]), hint)
+
+
+def _shard_findings(store: Store) -> Iterator[Finding]:
+    """Find files that are not the parts of one release, each once and in order."""
+    shards = [part.metadata.get("shard") for part in store.parts]
+    if shards == [None]:
+        return
+    total = sum(part.metadata["events"] for part in store.parts)
+    expected = [{"index": i, "count": len(shards), "events_total": total} for i in range(len(shards))]
+    if shards != expected:
+        yield Finding(
+            "shards",
+            "required",
+            "/metadata shard",
+            f"all parts in order, {total} events in {len(shards)} files",
+            "; ".join("none" if s is None else f"part {s['index'] + 1} of {s['count']}" for s in shards[:10]),
+            "Open the manifest of the release, with all of its files beside it.",
+        )
+        return
+    first = _common(store.parts[0].metadata)
+    for part in store.parts[1:]:
+        differing = [key for key, value in _common(part.metadata).items() if first.get(key) != value]
+        if differing:
+            yield Finding(
+                "shards",
+                "required",
+                f"{part.file.path.name}: /metadata",
+                "the metadata of the first file",
+                f"other {', '.join(differing)}",
+                "The files are not of one release.",
+            )
+
+
+def _common(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return what the parts of one release have in common: all but their events and what was measured on them."""
+    kept = {key: value for key, value in metadata.items() if key not in {"events", "shard"}}
+    kept["components"] = [{k: v for k, v in c.items() if k != "precision"} for c in metadata["components"]]
+    return kept

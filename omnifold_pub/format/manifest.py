@@ -1,0 +1,75 @@
+"""The manifest beside a release: which files it is made of, with their sizes and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from omnifold_pub.errors import ReleaseError
+from omnifold_pub.format.documents import decode_document, encode_document
+from omnifold_pub.format.layout import FORMAT_VERSION
+from omnifold_pub.schemas import check
+
+__all__ = ["SUFFIX", "file_entry", "is_manifest", "make_manifest", "manifest_path", "read_manifest", "sha256_of"]
+
+SUFFIX = ".manifest.json"
+
+
+def is_manifest(path: Path) -> bool:
+    """Return whether a path is named as manifests are."""
+    return path.name.endswith(SUFFIX)
+
+
+def manifest_path(release: Path) -> Path:
+    """Return where the manifest of a release is.
+
+    >>> manifest_path(Path("a/release.h5")).name
+    'release.manifest.json'
+    """
+    return release if is_manifest(release) else release.with_name(release.stem + SUFFIX)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_entry(path: Path, name: str, events: int) -> dict[str, Any]:
+    """Return a manifest's entry of a file that is going to have the given name."""
+    return {"file": name, "sha256": sha256_of(path), "bytes": path.stat().st_size, "events": events}
+
+
+def make_manifest(metadata: dict[str, Any], files: list[dict[str, Any]]) -> bytes:
+    """Return the bytes of a manifest of some files, in the order of their events."""
+    document = {
+        "schema_version": FORMAT_VERSION,
+        "kind": "manifest",
+        "title": metadata["title"],
+        "created": metadata["created"],
+        "events": sum(entry["events"] for entry in files),
+        "files": files,
+    }
+    return encode_document(document) + b"\n"
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read a manifest.
+
+    Raises
+    ------
+    ReleaseError
+        If it is not there, not strict JSON, or not what its schema asks for.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(64 * 1024 * 1024)
+    except OSError as error:
+        msg = f"{path}: the manifest cannot be read: {error.strerror}"
+        raise ReleaseError(msg) from None
+    document = decode_document(data, str(path))
+    if problems := check(document, "manifest"):
+        msg = f"{path}: not a manifest of a release: {problems[0]}"
+        raise ReleaseError(msg)
+    return document

@@ -1,0 +1,97 @@
+"""Is a release still what its publisher wrote? Checksums of files and of the values in them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from omnifold_pub.errors import ReleaseError
+from omnifold_pub.format.manifest import is_manifest, manifest_path, read_manifest, sha256_of
+from omnifold_pub.format.store import open_store
+from omnifold_pub.progress import Progress, silent
+from omnifold_pub.validate.findings import Finding, Report
+from omnifold_pub.validate.passes import Passes
+from omnifold_pub.validate.structure import check_structure
+
+__all__ = ["VERIFICATIONS", "verify"]
+
+VERIFICATIONS = ("manifest", "file", "structure", "digest")
+"""What is looked at: the manifest beside the release, its files, what is in them, and the values' digests."""
+
+
+def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
+    """Compare a release with its checksums: files with the manifest, values and metadata with the digests inside.
+
+    The manifest tells whether a file is the very one; the digests tell whether its content is the publisher's, also
+    after it was packed into another HDF5 file. Neither says who the publisher is.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, or the manifest.
+    progress : callable, optional
+        Called with (done, total, what).
+
+    Returns
+    -------
+    Report
+        Its ``checks`` say what was compared: ``manifest`` and ``file`` are missing where no manifest is there.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise ReleaseError(msg)
+    beside = manifest_path(path)
+    checks: list[str] = []
+    findings: list[Finding] = []
+    if beside.is_file():
+        checks += ["manifest", "file"]
+        findings += _file_findings(path, beside)
+    checks.append("structure")
+    try:
+        with open_store(path) as store:
+            report, done = progress or silent, 0
+            found = check_structure(store)
+            findings += found
+            if not found:
+                checks.append("digest")
+                total = sum(math.prod(array.shape) * array.dtype.itemsize for array in store.arrays.values())
+
+                def advance(size: int) -> None:
+                    nonlocal done
+                    done += size
+                    report(done // 2**20, -(-total // 2**20), "verifying MB")
+
+                with Passes(store, advance) as passes:
+                    passes.compare_metadata()
+                    for name in store.arrays:
+                        for _ in passes.blocks(name):
+                            pass
+                    findings += passes.findings
+    except ReleaseError as error:
+        hint = "Fetch it again."
+        findings.append(Finding("structure", "required", str(path), "a release that can be read", str(error), hint))
+    return Report(str(path), tuple(checks), tuple(findings))
+
+
+def _file_findings(path: Path, beside: Path) -> list[Finding]:
+    hint = "One of them is of another release, was changed, or was damaged on its way; fetch both again."
+    try:
+        entries = read_manifest(beside)["files"]
+    except ReleaseError as error:
+        return [Finding("manifest", "required", str(beside), "a manifest", str(error), hint)]
+    if not is_manifest(path) and [entry["file"] for entry in entries] != [path.name]:
+        names = ", ".join(entry["file"] for entry in entries[:5])
+        return [Finding("manifest", "required", str(beside), f"the file {path.name}", names, hint)]
+    findings = []
+    for entry in entries:
+        file = beside.with_name(entry["file"])
+        found = sha256_of(file) if file.is_file() else "no such file"
+        if found != entry["sha256"]:
+            findings.append(Finding("file", "required", str(file), f"SHA-256 {entry['sha256']}", found, hint))
+    return findings

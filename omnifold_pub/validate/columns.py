@@ -1,0 +1,159 @@
+"""Checks of event ids and columns: unique, finite, in range, in the fiducial region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.format import layout
+from omnifold_pub.observables.expressions import Expression, parse
+from omnifold_pub.validate.findings import Finding
+from omnifold_pub.validate.passes import Passes
+
+__all__ = ["COLUMN_CHECKS", "column_findings"]
+
+COLUMN_CHECKS = ("event_id", "columns", "range", "fiducial")
+"""Codes of the checks here."""
+
+_FLOAT32_ROUNDING = 1e-6
+
+
+@dataclass
+class _Extent:
+    """What a column holds, as far as it was read."""
+
+    size: int = 0
+    absent: int = 0
+    infinite: int = 0
+    outside: int = 0
+    lowest: float = np.inf
+    highest: float = -np.inf
+
+
+@dataclass
+class _Cut:
+    """One requirement of the fiducial selection, and the events that miss it."""
+
+    text: str
+    expression: Expression
+    minimum: float
+    maximum: float
+    tolerance: float
+    outside: int = 0
+    first: tuple[int, float] | None = field(default=None)
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> _Cut:
+        low, high = entry["minimum"], entry["maximum"]
+        return cls(
+            entry["expression"],
+            parse(entry["expression"]),
+            -np.inf if low is None else low,
+            np.inf if high is None else high,
+            entry["tolerance"],
+        )
+
+    def look(self, start: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        values = np.asarray(self.expression(columns), dtype=np.float64)
+        present = np.ones(len(values), dtype=bool)
+        for name in self.expression.columns:
+            present &= ~np.isnan(columns[name])
+        low = self.minimum - self.tolerance - _FLOAT32_ROUNDING * abs(self.minimum)
+        high = self.maximum + self.tolerance + _FLOAT32_ROUNDING * abs(self.maximum)
+        inside = np.isfinite(values) & (values >= low) & (values <= high)
+        bad = np.flatnonzero(present & ~inside)  # what is not finite, of present columns, is inside of nothing
+        self.outside += len(bad)
+        if len(bad) and self.first is None:
+            self.first = int(start + bad[0]), float(values[bad[0]])
+
+
+def column_findings(passes: Passes, metadata: dict[str, Any], prefix: str = "") -> Iterator[Finding]:
+    """Read ids and columns of one set of events, once, and yield what is amiss.
+
+    Parameters
+    ----------
+    prefix : str
+        Empty for the release's own events, ``canvases/<canvas>/`` for a canvas.
+    """
+    yield from _id_findings(passes, f"{prefix}{layout.EVENT_ID}")
+    observables = metadata["observables"]
+    cuts = [_Cut.of(entry) for entry in metadata["fiducial"]["selection"]]
+    needed = {name for cut in cuts for name in cut.expression.columns}
+    kept: dict[str, list[NDArray[Any]]] = {}
+    for observable in observables:
+        name, extent = observable["name"], _Extent()
+        path = f"{prefix}{layout.EVENTS}/{name}"
+        for _, block in passes.blocks(path):
+            _extend(extent, block, observable["valid_range"])
+            if name in needed:
+                kept.setdefault(name, []).append(block)
+        yield from _extent_findings(f"/{path}", observable, extent)
+    columns = {name: blocks[0] if len(blocks) == 1 else np.concatenate(blocks) for name, blocks in kept.items()}
+    for cut in cuts:
+        size = len(columns[cut.expression.columns[0]])
+        for start, stop in layout.row_blocks(size, 8 * 16):  # an expression holds a dozen arrays while it is computed
+            cut.look(start, {name: columns[name][start:stop] for name in cut.expression.columns})
+        if cut.first is not None:
+            row, value = cut.first
+            yield Finding(
+                "fiducial",
+                "required",
+                f"/{prefix}{layout.EVENTS}",
+                f"{cut.minimum:g} <= {cut.text} <= {cut.maximum:g} (tolerance {cut.tolerance:g})",
+                f"{cut.outside} of {size} events outside, the first in row {row} ({value:.6g})",
+                "Remove these events, or state the region that they are in.",
+            )
+
+
+def _id_findings(passes: Passes, path: str) -> Iterator[Finding]:
+    ids = passes.whole(path)
+    steps = np.diff(ids)
+    if len(ids) > 1 and not (steps > 0).all():  # sorted ids need no copy
+        repeated = len(ids) - len(np.unique(ids))
+        if repeated:
+            hint = "Resampling needs each event once."
+            yield Finding("event_id", "required", f"/{path}", "unique ids", f"{repeated} repeated", hint)
+
+
+def _extend(extent: _Extent, block: NDArray[Any], valid: dict[str, Any]) -> None:
+    extent.size += len(block)
+    values = block
+    if block.dtype.kind == "f":
+        finite = np.isfinite(block)
+        if not finite.all():
+            absent = int(np.isnan(block).sum())
+            extent.absent += absent
+            extent.infinite += len(block) - int(finite.sum()) - absent
+            values = block[finite]
+    if not len(values):
+        return
+    lowest, highest = float(values.min()), float(values.max())
+    extent.lowest, extent.highest = min(extent.lowest, lowest), max(extent.highest, highest)
+    low = -np.inf if valid["minimum"] is None else valid["minimum"]
+    high = np.inf if valid["maximum"] is None else valid["maximum"]
+    if lowest < low - _FLOAT32_ROUNDING * abs(low) or highest > high + _FLOAT32_ROUNDING * abs(high):
+        extent.outside += int(((values < low) | (values > high)).sum())
+
+
+def _extent_findings(path: str, observable: dict[str, Any], extent: _Extent) -> Iterator[Finding]:
+    if extent.infinite:
+        found = f"{extent.infinite} infinite"
+        yield Finding("columns", "required", path, "finite values", found, "Remove these events.")
+    if extent.absent and observable["missing"]["rule"] == "never":
+        hint = "Declare the missing rule 'nan' and what it means, or remove these events."
+        found = f"{extent.absent} NaN of {extent.size}"
+        yield Finding("columns", "required", path, "no NaN", found, hint)
+    if extent.outside:
+        low, high = (observable["valid_range"][key] for key in ("minimum", "maximum"))
+        yield Finding(
+            "range",
+            "required",
+            path,
+            f"values in its valid range, {'-inf' if low is None else low} to {'inf' if high is None else high}",
+            f"{extent.outside} of {extent.size} outside, from {extent.lowest:.6g} to {extent.highest:.6g}",
+            "A sentinel such as -99 is no value: write NaN. Otherwise remove these events or state the true range.",
+        )

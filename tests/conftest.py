@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub import Release, UnfoldingResult, open_release, publish
 from omnifold_pub.unfold.campaign import unfold
+from omnifold_pub.unfold.result import Canvas, ClosureWeights
 
 ROOT = Path(__file__).parents[1]
 ZJETS = ROOT / "tests/data/zjets"
@@ -80,88 +82,184 @@ def quick_release(tmp_path_factory: pytest.TempPathFactory, quick_run: tuple[Pat
     return publish(quick_run[1], tmp_path_factory.mktemp("release") / "release.h5")
 
 
+BIN_BY_BIN: dict[str, Any] = {
+    "estimator": "sum over members of (T_m - centre)(T_m - centre)^T / divisor",
+    "centre": "nominal",
+    "divisor": "1",
+    "correlation": "none",
+}
+"""Covariance of a component that says nothing of what lies between bins."""
+
+
+def make_network() -> bytes:
+    """Make a real safetensors file of one number by hand: length of the header, header, tensor."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    return len(header).to_bytes(8, "little") + header + np.array([0.5], dtype="<f4").tobytes()
+
+
+def make_columns(rng: np.random.Generator, events: int) -> dict[str, NDArray[Any]]:
+    """Make the columns of such a result: x, n and z present everywhere, y absent from some events."""
+    y = rng.exponential(30, events).astype(np.float32)
+    y[rng.random(events) < 0.2] = np.nan
+    x = rng.normal(0, 1, events).astype(np.float32)
+    more = rng.spawn(1)[0]
+    return {"x": x, "y": y, "n": more.poisson(3, events).astype(np.int32), "z": more.random(events)}
+
+
+def make_observables() -> list[dict[str, Any]]:
+    """Describe these columns."""
+
+    def entry(name: str, dtype: str, minimum: float | None, maximum: float | None, **more: Any) -> dict[str, Any]:
+        return {
+            "name": name,
+            "description": f"the observable {name}",
+            "unit": "1",
+            "latex": name,
+            "dtype": dtype,
+            "valid_range": {"minimum": minimum, "maximum": maximum},
+            "missing": {"rule": "never"},
+        } | more
+
+    return [
+        entry("x", "float32", None, None),
+        entry("y", "float32", 0, None, unit="GeV", missing={"rule": "nan", "meaning": "The event has no y"}),
+        entry("n", "int32", 0, None),
+        entry("z", "float64", 0, 1),
+    ]
+
+
+def make_components(members: int) -> list[dict[str, Any]]:
+    """Describe the components of such a result: one of each kind and form."""
+
+    def entry(name: str, kind: str, **more: Any) -> dict[str, Any]:
+        trained = {"trainings_per_member": 1} if "members" in more else {}
+        return {"name": name, "kind": kind, "description": "as its name says", **trained, **more}
+
+    bootstrap = {"members": members, "includes_event_sampling": False}
+    return [
+        entry("ensemble", "ensemble", members=4),
+        entry("data_bootstrap", "bootstrap", resampled="data", seed=1, **bootstrap),
+        entry("mc_bootstrap", "bootstrap", resampled="simulation", seed=None, **bootstrap),
+        entry("shift", "variation", members=1),
+        entry("up_down", "variation", members=2),
+        entry("model", "two_point", members=1, covariance=BIN_BY_BIN),
+        entry("generator", "two_point", canvas="other"),
+        entry("pdf", "hessian", members=3),
+        entry("luminosity", "scale", relative_uncertainty=0.02),
+        entry("event_sampling", "event_sampling", seed=3),
+    ]
+
+
+def make_metadata(events: int, members: int, cross_section: float) -> dict[str, Any]:
+    """Describe such a result, but for what publishing fills in."""
+    return {
+        "title": "Made by hand",
+        "description": "Random numbers with every kind of component.",
+        "data_kind": "toy",
+        "process": "none",
+        "collision": {"system": "pp", "energy_tev": 13},
+        "fiducial": {
+            "description": "x between -10 and 10",
+            "selection": [{"expression": "x", "minimum": -10, "maximum": 10, "tolerance": 0}],
+        },
+        "objects": [{"name": "number", "definition": "A random number"}],
+        "luminosity": {"value": 1000.0, "unit": "pb-1", "relative_uncertainty": 0.02},
+        "cross_section": {"value": cross_section, "unit": "pb"},
+        "weights": {
+            "unit": "pb",
+            "sum": "fiducial cross section",
+            "includes_generator_weight": True,
+            "central_value": {"rule": "mean", "family": "ensemble"},
+            "prior": True,
+            "clamps": {"applied": False},
+        },
+        "observables": make_observables(),
+        "components": make_components(members),
+        "canvases": [
+            {
+                "name": "other",
+                "description": "Other random numbers",
+                "generator": "another seed",
+                "events": events * 7 // 10,
+                "families": [{"name": "replicas", "kind": "bootstrap", "description": "replicas", "members": 3}],
+            }
+        ],
+        "networks": [
+            {
+                "name": "tiny",
+                "description": "One number",
+                "format": "safetensors",
+                "bytes": len(make_network()),
+            }
+        ],
+        "validity": {"minimum_effective_events_per_bin": 0, "severity": "warning", "notes": []},
+        "unfolding": {"method": "none", "program": "by hand", "version": "1", "settings": {"iterations": 0}},
+        "inputs": [{"role": "simulation", "file": "random numbers", "sha256": None, "rows": events}],
+        "closure": {
+            "performed": True,
+            "description": "Weights of the same events that are known",
+            "results": [{"name": "x", "statistic": "chi2", "value": 5.0, "bins": 6, "p_value": 0.54}],
+            "tests": [{"name": "dd", "description": "The target again, with noise", "unfolded": "stored"}],
+        },
+        "creators": [{"name": "Nobody"}],
+        "contact": "nobody",
+        "licence": "CC0-1.0",
+        "software": {"by hand": "1"},
+    }
+
+
 def make_result(events: int = 500, members: int = 12, seed: int = 1) -> UnfoldingResult:
-    """Make a small valid result by hand: x present everywhere, y absent from some events, all kinds of components."""
+    """Make a small valid result by hand, with everything that a release can hold.
+
+    Every kind of component, columns of several types (y is absent from some events), a canvas of other events
+    ("other"), a closure test ("dd") and a network ("tiny").
+    """
     rng = np.random.default_rng(seed)
     base = rng.gamma(2.0, 0.01, events)
     ensemble = (base[:, np.newaxis] * rng.normal(1, 0.05, (events, 4))).astype(np.float32)
-    nominal = ensemble.mean(axis=1, dtype=np.float64).astype(np.float32)
+    mean = ensemble.mean(axis=1, dtype=np.float64)
+    nominal = mean.astype(np.float32)
 
-    def around(count: int, width: float) -> NDArray[np.float32]:
-        factors = rng.normal(1, width, (events, count))
-        family: NDArray[np.float32] = (nominal[:, np.newaxis] * factors).astype(np.float32)
+    def around(centre: NDArray[np.float32], count: int, width: float) -> NDArray[np.float32]:
+        factors = rng.normal(1, width, (len(centre), count))
+        family: NDArray[np.float32] = (centre[:, np.newaxis] * factors).astype(np.float32)
         return family
 
-    y = rng.exponential(30, events).astype(np.float32)
-    y[rng.random(events) < 0.2] = np.nan
-    component = {"description": "as its name says"}
+    columns = make_columns(rng, events)
+    families = {
+        "ensemble": ensemble,
+        "data_bootstrap": around(nominal, members, 0.3),
+        "mc_bootstrap": around(nominal, members, 0.3),
+        "shift": around(nominal, 1, 0.1) * np.float32(1.02),
+        "up_down": np.stack([nominal * np.float32(1.03), nominal * np.float32(0.98)], axis=1),
+        "model": around(nominal, 1, 0.1),
+        "pdf": around(nominal, 3, 0.02),
+    }
+    others = events * 7 // 10
+    other = rng.gamma(2.0, 0.01 * events / others, others).astype(np.float32)
     return UnfoldingResult(
         event_id=np.arange(events, dtype=np.int64) * 3,
-        columns={"x": rng.normal(0, 1, events).astype(np.float32), "y": y},
+        columns=columns,
         nominal=nominal,
-        families={
-            "ensemble": ensemble,
-            "data_bootstrap": around(members, 0.3),
-            "mc_bootstrap": around(members, 0.3),
-            "shift": around(1, 0.1) * np.float32(1.02),
-            "up_down": np.stack([nominal * np.float32(1.03), nominal * np.float32(0.98)], axis=1),
-            "model": around(1, 0.1),
-            "pdf": around(3, 0.02),
-        },
-        metadata={
-            "title": "Made by hand",
-            "data_kind": "toy",
-            "process": "none",
-            "collision": {"system": "pp", "energy_tev": 13},
-            "fiducial": "everything",
-            "luminosity": {"value": 1000.0, "unit": "pb-1", "relative_uncertainty": 0.02},
-            "weights": {
-                "unit": "pb",
-                "sum": "fiducial cross section",
-                "includes_generator_weight": True,
-                "central_value": {"rule": "mean", "family": "ensemble"},
-                "prior": True,
-            },
-            "observables": [
-                {"name": "x", "description": "first", "unit": "1", "latex": "x", "may_be_absent": False},
-                {"name": "y", "description": "second", "unit": "GeV", "latex": "y", "may_be_absent": True},
-            ],
-            "components": [
-                {"name": "ensemble", "kind": "ensemble", "members": 4, **component},
-                {
-                    "name": "data_bootstrap",
-                    "kind": "bootstrap",
-                    "members": members,
-                    "resampled": "data",
-                    "includes_event_sampling": False,
-                    **component,
-                },
-                {
-                    "name": "mc_bootstrap",
-                    "kind": "bootstrap",
-                    "members": members,
-                    "resampled": "simulation",
-                    "includes_event_sampling": False,
-                    **component,
-                },
-                {"name": "shift", "kind": "variation", "members": 1, **component},
-                {"name": "up_down", "kind": "variation", "members": 2, **component},
-                {"name": "model", "kind": "two_point", "members": 1, "correlated": False, **component},
-                {"name": "pdf", "kind": "hessian", "members": 3, **component},
-                {"name": "luminosity", "kind": "scale", "relative_uncertainty": 0.02, **component},
-                {"name": "event_sampling", "kind": "event_sampling", "seed": 3, **component},
-            ],
-            "contact": "nobody",
-            "licence": "CC0-1.0",
-            "software": {"by hand": "1"},
-        },
+        families=families,
+        metadata=make_metadata(events, members, float(mean.sum())),
         prior=(nominal * np.float32(1.1)),
+        canvases={
+            "other": Canvas(
+                event_id=np.arange(others, dtype=np.int64) + 7,
+                columns=make_columns(rng, others),
+                nominal=other,
+                families={"replicas": around(other, 3, 0.3)},
+            )
+        },
+        closure={"dd": ClosureWeights(target=nominal, unfolded=around(nominal, 1, 0.01)[:, 0])},
+        networks={"tiny": make_network()},
     )
 
 
 @pytest.fixture
 def result() -> UnfoldingResult:
-    """A small valid result made by hand, with every kind of component; see `make_result`."""
+    """A small valid result made by hand, with everything that a release can hold; see `make_result`."""
     return make_result()
 
 

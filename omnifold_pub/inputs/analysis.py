@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from omnifold_pub.errors import AnalysisError, InputError
-from omnifold_pub.extras import require
-from omnifold_pub.inputs.root import read_columns
-from omnifold_pub.inputs.sample import Columns, Sample
+from omnifold_pub.errors import AnalysisError
+from omnifold_pub.inputs.fiducial import Interval, Requirement
 from omnifold_pub.messages import repeated
 from omnifold_pub.schemas import SCHEMA_VERSION, check
+from omnifold_pub.yaml_documents import read_document
 
-__all__ = ["Analysis", "Inputs", "ObservableInput", "parse_analysis", "read_analysis", "read_inputs"]
-
+__all__ = ["Analysis", "ObservableInput", "parse_analysis", "read_analysis"]
 
 RESERVED_NAMES = frozenset({"nominal", "ensemble", "data_bootstrap", "mc_bootstrap", "event_sampling", "luminosity"})
 """Names in a release that a variation must not take."""
@@ -38,8 +34,10 @@ class ObservableInput:
         How the networks see it.
     offset : float
         Added before a logarithm.
-    may_be_absent : bool
-        Whether an event that passes the selection may lack it.
+    valid_range : Interval
+        Values that can occur at particle level.
+    absent : str, optional
+        What it means that an event lacks it; None where every event must have it.
     """
 
     name: str
@@ -50,7 +48,13 @@ class ObservableInput:
     reco: str
     encoding: Literal["linear", "log", "angle"]
     offset: float
-    may_be_absent: bool
+    valid_range: Interval
+    absent: str | None
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether an event that passes the selection may lack it."""
+        return self.absent is not None
 
 
 @dataclass(frozen=True)
@@ -65,35 +69,18 @@ class Analysis:
         All of it.
     observables : tuple of ObservableInput
         With defaults filled in.
+    selection : tuple of Requirement
+        The fiducial region.
     """
 
     path: Path
     document: dict[str, Any]
     observables: tuple[ObservableInput, ...]
+    selection: tuple[Requirement, ...]
 
     def file(self, entry: dict[str, Any]) -> Path:
         """Return the path of an input entry's file."""
         return self.path.parent / str(entry["file"])
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Everything that an analysis file names, read.
-
-    Attributes
-    ----------
-    simulation, data : Sample
-        Nominal simulation, and the data.
-    variations : dict
-        ``variations[name]``: the simulation with another detector response, row by row.
-    provenance : list of dict
-        Role, file name, sha256 and rows of each file.
-    """
-
-    simulation: Sample
-    data: Sample
-    variations: dict[str, Sample]
-    provenance: list[dict[str, Any]]
 
 
 def read_analysis(path: str | Path) -> Analysis:
@@ -106,33 +93,33 @@ def read_analysis(path: str | Path) -> Analysis:
     MissingExtraError
         If PyYAML is not installed.
     """
-    require("yaml", extra="unfold", purpose="Reading an analysis file")
-    import yaml
-
     path = Path(path)
+    return parse_analysis(read_document(path, purpose="Reading an analysis file", error=AnalysisError), path)
 
-    class UniqueKeys(yaml.SafeLoader):
-        """A key that occurs twice is a mistake, not an override."""
 
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-            merged = "tag:yaml.org,2002:merge"
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != merged]
-            twice = [key for i, key in enumerate(keys) if key in keys[:i]]  # keys need not be text here
-            if twice:
-                problem = f"the key {twice[0]!r} occurs twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-            self.flatten_mapping(node)
-            return super().construct_mapping(node, deep)
-
+@contextlib.contextmanager
+def _place(where: str) -> Iterator[None]:
+    """Say where in the file something is wrong."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}"
+        yield
+    except ValueError as error:
+        msg = f"{where}: {error}"
         raise AnalysisError(msg) from None
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError) as error:  # all of them PyYAML's
-        msg = f"{path}: not YAML: {error}"
-        raise AnalysisError(msg) from None
-    return parse_analysis(document, path)
+
+
+def _observable(entry: dict[str, Any]) -> ObservableInput:
+    return ObservableInput(
+        name=entry["name"],
+        description=entry["description"],
+        unit=entry["unit"],
+        latex=entry["latex"],
+        truth=entry.get("truth", entry["name"]),
+        reco=entry.get("reco", f"reco_{entry['name']}"),
+        encoding=entry.get("encoding", "linear"),
+        offset=float(entry.get("offset", 0)),
+        valid_range=Interval.from_document(entry["valid_range"]),
+        absent=entry.get("absent"),
+    )
 
 
 def parse_analysis(document: Any, path: Path) -> Analysis:
@@ -141,158 +128,30 @@ def parse_analysis(document: Any, path: Path) -> Analysis:
     Raises
     ------
     AnalysisError
-        Listing every problem.
+        Listing every problem with the schema; then, one by one, names that repeat, ranges the wrong way round,
+        and requirements of the fiducial region that cannot be computed.
     """
     problems = check(document, "analysis")
     if problems:
         lines = "\n  ".join(str(problem) for problem in problems)
         msg = f"{path}: not an analysis file of schema {SCHEMA_VERSION}:\n  {lines}"
         raise AnalysisError(msg)
-    observables = tuple(
-        ObservableInput(
-            name=entry["name"],
-            description=entry["description"],
-            unit=entry["unit"],
-            latex=entry["latex"],
-            truth=entry.get("truth", entry["name"]),
-            reco=entry.get("reco", f"reco_{entry['name']}"),
-            encoding=entry.get("encoding", "linear"),
-            offset=float(entry.get("offset", 0)),
-            may_be_absent=entry.get("may_be_absent", False),
-        )
-        for entry in document["observables"]
-    )
+    entries = document["observables"]
+    names = [entry["name"] for entry in entries]
+    observables, selection = [], []
+    for i, entry in enumerate(entries):
+        with _place(f"{path}: observables[{i}].valid_range"):
+            observables.append(_observable(entry))
+    for i, entry in enumerate(document["fiducial"]["selection"]):
+        with _place(f"{path}: fiducial.selection[{i}]"):
+            selection.append(Requirement.from_document(entry, names))
     variations = [entry["name"] for entry in document["inputs"].get("variations", [])]
-    for what, names in (("observables", [o.name for o in observables]), ("inputs.variations", variations)):
-        if twice := repeated(names):
+    for what, unique in (("observables", names), ("inputs.variations", variations)):
+        if twice := repeated(unique):
             msg = f"{path}: {what}: expected unique names; found {', '.join(twice)} more than once"
             raise AnalysisError(msg)
     clash = sorted(set(variations) & RESERVED_NAMES)
     if clash:
         msg = f"{path}: inputs.variations: {clash[0]!r} is the name of a component of its own; rename it"
         raise AnalysisError(msg)
-    return Analysis(path, document, observables)
-
-
-def sha256(path: Path) -> str:
-    """Return the checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class _Reader:
-    """Reads the files of one analysis and remembers where they came from."""
-
-    def __init__(self, analysis: Analysis) -> None:
-        self.analysis = analysis
-        self.sentinel: float | None = analysis.document["inputs"].get("sentinel")
-        self.provenance: list[dict[str, Any]] = []
-
-    def branches(self, role: str, entry: dict[str, Any], names: list[str]) -> dict[str, NDArray[Any]]:
-        path = self.analysis.file(entry)
-        columns = read_columns(path, entry["tree"], names)
-        record = {"role": role, "file": path.name, "sha256": sha256(path), "rows": len(columns[names[0]])}
-        if "generator" in entry:
-            record["generator"] = entry["generator"]
-        self.provenance.append(record)
-        return columns
-
-    def level(self, columns: dict[str, NDArray[Any]], level: str, selected: NDArray[np.bool_], where: str) -> Columns:
-        """Stack one level's observables, and refuse what is absent without leave."""
-        table = Columns.from_arrays(
-            {o.name: columns[getattr(o, level)] for o in self.analysis.observables}, sentinel=self.sentinel
-        )
-        for i, observable in enumerate(self.analysis.observables):
-            absent = selected & ~table.present[:, i]
-            if absent.any() and not observable.may_be_absent:
-                branch, rows = getattr(observable, level), np.flatnonzero(absent)
-                msg = (
-                    f"{where}: branch {branch!r} is absent (NaN or the sentinel) in {len(rows)} selected events, "
-                    f"the first in row {rows[0]}; declare may_be_absent: true for this observable, or mend the file"
-                )
-                raise InputError(msg)
-        infinite = selected[:, np.newaxis] & table.present & ~np.isfinite(table.values)
-        if infinite.any():
-            row, i = (int(x[0]) for x in np.nonzero(infinite))
-            msg = f"{where}: observable {table.names[i]!r} is infinite in row {row}; remove this event or mend the file"
-            raise InputError(msg)
-        return table
-
-    def flag(self, columns: dict[str, NDArray[Any]], branch: str, where: str) -> NDArray[np.bool_]:
-        column = columns[branch]
-        if not np.isin(column, (0, 1)).all():
-            odd = column[~np.isin(column, (0, 1))][0]
-            msg = f"{where}: branch {branch!r}: expected a selection of true and false; found {odd!r}"
-            raise InputError(msg)
-        return column.astype(bool)
-
-    def ids(self, columns: dict[str, NDArray[Any]], branch: str, where: str) -> NDArray[np.int64]:
-        column = columns[branch]
-        if column.dtype.kind not in "iu":
-            msg = f"{where}: branch {branch!r}: expected integer event ids; found {column.dtype}"
-            raise InputError(msg)
-        return column.astype(np.int64)
-
-    def simulation(self, entry: dict[str, Any]) -> Sample:
-        where = str(self.analysis.file(entry))
-        w_t = entry["truth_weight"]
-        w_r = entry.get("reco_weight", w_t)
-        names = [w_t, w_r, entry["pass_truth"], entry["pass_reco"], entry["event_id"]]
-        names += [branch for o in self.analysis.observables for branch in (o.truth, o.reco)]
-        columns = self.branches("simulation", entry, names)
-        pass_truth = self.flag(columns, entry["pass_truth"], where)
-        pass_reco = self.flag(columns, entry["pass_reco"], where)
-        return Sample(
-            name=where,
-            reco=self.level(columns, "reco", pass_reco, where),
-            pass_reco=pass_reco,
-            reco_weight=columns[w_r].astype(np.float64),
-            event_id=self.ids(columns, entry["event_id"], where),
-            truth=self.level(columns, "truth", pass_truth, where),
-            pass_truth=pass_truth,
-            truth_weight=columns[w_t].astype(np.float64),
-        )
-
-    def data(self, entry: dict[str, Any]) -> Sample:
-        where = str(self.analysis.file(entry))
-        names = [entry["event_id"], *(o.reco for o in self.analysis.observables)]
-        if "weight" in entry:
-            names.append(entry["weight"])
-        columns = self.branches("data", entry, names)
-        size = len(columns[entry["event_id"]])
-        weight = columns[entry["weight"]].astype(np.float64) if "weight" in entry else np.ones(size)
-        reco = self.level(columns, "reco", np.ones(size, dtype=bool), where)
-        return Sample.of_data(where, reco, weight, self.ids(columns, entry["event_id"], where))
-
-    def variation(self, entry: dict[str, Any], nominal: Sample) -> Sample:
-        where = str(self.analysis.file(entry))
-        names = [entry["pass_reco"], entry["event_id"], *(o.reco for o in self.analysis.observables)]
-        columns = self.branches(f"variation {entry['name']}", entry, names)
-        ids = self.ids(columns, entry["event_id"], where)
-        if not np.array_equal(ids, nominal.event_id):
-            msg = (
-                f"{where}: the event ids are not those of {nominal.name}, row by row "
-                f"({len(ids)} rows here, {len(nominal)} there); a variation must keep the simulation's rows"
-            )
-            raise InputError(msg)
-        pass_reco = self.flag(columns, entry["pass_reco"], where)
-        return nominal.with_reco(self.level(columns, "reco", pass_reco, where), pass_reco, where)
-
-
-def read_inputs(analysis: Analysis) -> Inputs:
-    """Read every file that an analysis names.
-
-    NaN and the sentinel become masks; an observable may be absent only where the analysis says so.
-
-    Raises
-    ------
-    InputError
-        If a file, tree or branch is missing, a sample is empty, a weight is not finite, a value is absent
-        without leave, or a variation's rows are not the simulation's.
-    """
-    document = analysis.document["inputs"]
-    reader = _Reader(analysis)
-    simulation = reader.simulation(document["simulation"])
-    data = reader.data(document["data"])
-    variations = {entry["name"]: reader.variation(entry, simulation) for entry in document.get("variations", [])}
-    return Inputs(simulation, data, variations, reader.provenance)
+    return Analysis(path, document, tuple(observables), tuple(selection))

@@ -7,7 +7,8 @@ from pathlib import Path
 from omnifold_pub.atomic import remove_parts
 from omnifold_pub.errors import RunError
 from omnifold_pub.extras import require
-from omnifold_pub.inputs.analysis import Inputs, read_analysis, read_inputs
+from omnifold_pub.inputs.analysis import read_analysis
+from omnifold_pub.inputs.reader import Inputs, read_inputs
 from omnifold_pub.progress import Progress, silent
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.collection import collect

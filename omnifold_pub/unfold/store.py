@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from omnifold_pub.atomic import replacing
 from omnifold_pub.errors import RunError
 from omnifold_pub.extras import require
-from omnifold_pub.inputs.analysis import Inputs
+from omnifold_pub.inputs.reader import Inputs
 from omnifold_pub.inputs.sample import Columns, Sample
 
 require("safetensors", extra="unfold", purpose="A run directory")

@@ -12,7 +12,9 @@ import yaml
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import AnalysisError, InputError
-from omnifold_pub.inputs.analysis import parse_analysis, read_analysis, read_inputs
+from omnifold_pub.inputs.analysis import parse_analysis, read_analysis
+from omnifold_pub.inputs.fiducial import Interval
+from omnifold_pub.inputs.reader import read_inputs
 
 Document = dict[str, Any]
 WriteAnalysis = Callable[..., Path]
@@ -20,6 +22,7 @@ Arrays = dict[str, dict[str, NDArray[Any]]]
 
 EVENTS = 60
 NAN = float("nan")
+UNBOUNDED = {"minimum": None, "maximum": None}
 
 
 @pytest.fixture
@@ -38,8 +41,12 @@ def test_the_demo_s_analysis_file_is_read(zjets: Path) -> None:
     assert len(analysis.observables) == 24
     first, mass = analysis.observables[0], analysis.observables[11]
     assert (first.name, first.truth, first.reco, first.encoding) == ("pT_ll", "pT_ll", "reco_pT_ll", "log")
-    assert (first.offset, first.may_be_absent) == (0.0, False)
+    assert (first.offset, first.absent, first.may_be_absent) == (0.0, None, False)
+    assert first.valid_range == Interval(0, 6500)
     assert (mass.name, mass.offset, mass.may_be_absent) == ("m_trackj1", 1.0, True)
+    assert mass.absent == "The event has no charged-particle jet of pT > 10 GeV"
+    assert [requirement.expression.text for requirement in analysis.selection][:2] == ["pT_ll", "pT_l1"]
+    assert analysis.selection[0].interval == Interval(minimum=200)
     assert analysis.file(analysis.document["inputs"]["data"]) == zjets / "data.root"
 
 
@@ -72,15 +79,25 @@ def drop(*path: str) -> Callable[[Document], object]:
         (lambda d: d["observables"][2].pop("unit"), r"observables\[2\]: expected the keys unit"),
         (lambda d: d["luminosity"].update(value="ten"), r"luminosity\.value: expected number; found 'ten'"),
         (lambda d: d["luminosity"].update(value=-1), r"luminosity\.value: expected exclusiveMinimum 0; found -1"),
-        (lambda d: d["luminosity"].update(unit="nb"), r"luminosity\.unit: expected one of pb-1, fb-1; found 'nb'"),
+        (lambda d: d["luminosity"].update(unit="nb"), r"luminosity\.unit: expected one of fb-1, pb-1; found 'nb'"),
         (lambda d: d.update(weight_unit="nb"), "weight_unit: expected one of pb, fb; found 'nb'"),
         (lambda d: d.update(schema_version="2.0.0"), r"schema_version: expected '1\.0\.0'; found '2\.0\.0'"),
         (lambda d: d["observables"][0].update(name="p T"), r"observables\[0\]\.name: expected text that matches"),
         (lambda d: d["observables"][0].update(name="../x"), r"observables\[0\]\.name: expected text that matches"),
         (lambda d: d["observables"][0].update(encoding="sqrt"), r"encoding: expected one of linear, log, angle"),
         (lambda d: d.update(observables=[]), "observables: expected minItems 1"),
-        (lambda d: d["campaign"].update(data_bootstrap=1), r"campaign\.data_bootstrap: expected not"),
+        (
+            lambda d: d["campaign"].update(data_bootstrap=1),
+            r"campaign\.data_bootstrap: expected anything but 1; found 1",
+        ),
         (lambda d: d["omnifold"].update(iterations=True), r"omnifold\.iterations: expected integer; found True"),
+        (lambda d: d["observables"][8].update(may_be_absent=True), r"observables\[8\]: .* unknown 'may_be_absent'"),
+        (lambda d: d["observables"][8].pop("valid_range"), r"observables\[8\]: expected the keys valid_range"),
+        (drop("luminosity", "relative_uncertainty"), r"luminosity: expected the keys relative_uncertainty"),
+        (drop("publication", "closure"), r"publication: expected the keys closure"),
+        (lambda d: d.update(fiducial="two muons"), r"fiducial: expected object; found 'two muons'"),
+        (lambda d: d.update(process="FILL IN: x"), r"process: expected this blank to be filled in; found 'FILL IN: x'"),
+        (lambda d: d["publication"].update(licence="GPL"), r"publication\.licence: expected one of CC0-1\.0, "),
     ],
 )
 def test_a_document_against_the_schema_is_refused_with_its_place(
@@ -156,7 +173,9 @@ def test_yaml_of_something_else_is_refused(tmp_path: Path, content: str) -> None
 
 
 def test_a_mapping_may_be_merged_into_others(tmp_path: Path, text: str) -> None:
-    merged = text.replace("luminosity: {", "luminosity: {<<: {unit: pb-1}, ").replace(", unit: pb-1}  #", "}  #")
+    merged = text.replace("luminosity: {", "luminosity: {<<: {unit: pb-1}, ").replace(
+        ", unit: pb-1, relative", ", relative"
+    )
     assert merged != text
     read_text(tmp_path, merged)
 
@@ -169,6 +188,31 @@ def test_a_missing_analysis_file_is_refused(tmp_path: Path) -> None:
 def test_a_folder_is_no_analysis_file(tmp_path: Path) -> None:
     with pytest.raises(AnalysisError, match="cannot be read: Is a directory"):
         read_analysis(tmp_path)
+
+
+def require(**entry: Any) -> Callable[[Document], object]:
+    whole = {"expression": "pT_ll", "minimum": 200, "maximum": None, "tolerance": 0} | entry
+    return lambda document: document["fiducial"]["selection"].insert(1, whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (require(expression="pT_lll"), r"fiducial\.selection\[1\]: 'pT_lll' is no observable .* did you mean pT_ll"),
+        (require(expression="max(pT_ll)"), r"fiducial\.selection\[1\]: expression .* cannot call 'max'"),
+        (require(expression="1 + 1"), r"fiducial\.selection\[1\]: .* uses no column"),
+        (require(maximum=100), r"fiducial\.selection\[1\]: expected a minimum of at most .* found 200 and 100"),
+        (
+            lambda d: d["observables"][4].update(valid_range={"minimum": 1, "maximum": -1}),
+            r"observables\[4\]\.valid_range: expected a minimum of at most the maximum; found 1 and -1",
+        ),
+    ],
+)
+def test_a_fiducial_region_that_cannot_be_computed_is_refused(
+    quick_analysis: WriteAnalysis, change: Callable[[Document], object], message: str
+) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        read_analysis(quick_analysis(change))
 
 
 def test_repeated_observables_are_refused(quick_analysis: WriteAnalysis) -> None:
@@ -244,9 +288,23 @@ def make_document(demo: Document) -> Document:
             "variations": [{**variation, **keys}],
         },
         "observables": [
-            {"name": "x", "description": "first", "unit": "1", "latex": "x"},
-            {"name": "y", "description": "second", "unit": "GeV", "latex": "y", "may_be_absent": True},
+            {"name": "x", "description": "first", "unit": "1", "latex": "x", "valid_range": UNBOUNDED},
+            {
+                "name": "y",
+                "description": "second",
+                "unit": "GeV",
+                "latex": "y",
+                "valid_range": {"minimum": 0, "maximum": None},
+                "absent": "There is none",
+            },
         ],
+        "fiducial": {
+            "description": "x and y not too large",
+            "selection": [
+                {"expression": "abs(x)", "minimum": None, "maximum": 9, "tolerance": 0},
+                {"expression": "y + 0 * x", "minimum": None, "maximum": 1000, "tolerance": 0.5},
+            ],
+        },
     }
 
 
@@ -330,7 +388,7 @@ def test_a_variation_of_fewer_events_is_refused(tiny: Tiny) -> None:
 def test_an_absent_value_needs_leave(tiny: Tiny, sample: str, branch: str, absent: float) -> None:
     tiny.arrays[sample][branch][[1, 2, 0]] = absent
     first = 0 if sample == "data" else 1
-    message = rf"{sample}\.root: branch '{branch}' is absent .* the first in row {first}; declare may_be_absent"
+    message = rf"{sample}\.root: branch '{branch}' is absent .* the first in row {first}; declare .* as 'absent'"
     with pytest.raises(InputError, match=message):
         tiny.read()
 
@@ -339,6 +397,28 @@ def test_an_absent_value_outside_the_selection_needs_no_leave(tiny: Tiny) -> Non
     tiny.arrays["mc"]["x"][0] = -99
     tiny.arrays["mc"]["reco_x"][5] = np.nan
     assert not tiny.read().simulation.particle_level.present[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("branch", "value", "message"),
+    [
+        ("x", -9.5, r"'abs\(x\)' is outside of \[-inf, 9\] in 1 of 51 .* row 3 \(9\.5\); mend fiducial\.selection"),
+        ("y", -1, r"'y' is outside of \[0, inf\] in 1 of 51 .* row 3 \(-1\); mend valid_range"),
+        ("y", 1000.6, r"'y \+ 0 \* x' is outside of \[-inf, 1000\]"),
+    ],
+)
+def test_a_simulated_event_outside_of_what_the_analysis_says_is_refused_before_training(
+    tiny: Tiny, branch: str, value: float, message: str
+) -> None:
+    tiny.arrays["mc"][branch][3] = value
+    with pytest.raises(InputError, match=rf"mc\.root: {message}"):
+        tiny.read()
+
+
+def test_what_fails_truth_may_be_anywhere_and_a_tolerance_is_granted(tiny: Tiny) -> None:
+    tiny.arrays["mc"]["x"][[0, 7]] = 50  # these rows fail truth
+    tiny.arrays["mc"]["y"][3] = 1000.4
+    assert len(tiny.read().simulation) == EVENTS
 
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf])

@@ -15,19 +15,27 @@ from typing import Any
 import filelock
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from omnifold_pub import UnfoldingResult
 from omnifold_pub.errors import RunError, TrainingError
+from omnifold_pub.schemas import check
 from omnifold_pub.unfold.campaign import unfold
 from omnifold_pub.unfold.collection import collect
+from omnifold_pub.unfold.result import ArraySource
 from omnifold_pub.unfold.store import read_arrays, read_header, write_arrays
 
 WriteAnalysis = Callable[..., Path]
 
 
+def array(source: ArraySource) -> NDArray[Any]:
+    """Read all of an array that a result holds."""
+    return np.asarray(source[0 : source.shape[0]])
+
+
 def test_families_are_as_asked_for(quick_run: tuple[Path, UnfoldingResult]) -> None:
     _, result = quick_run
-    events = len(result.event_id)
+    events = result.event_id.shape[0]
     shapes = {name: family.shape for name, family in result.families.items()}
     assert shapes == {
         "ensemble": (events, 2),
@@ -38,16 +46,94 @@ def test_families_are_as_asked_for(quick_run: tuple[Path, UnfoldingResult]) -> N
         "pileup_up": (events, 1),
     }
     assert len(result.columns) == 24
-    assert result.nominal == pytest.approx(result.families["ensemble"].mean(axis=1), rel=1e-6)
+    assert array(result.nominal) == pytest.approx(array(result.families["ensemble"]).mean(axis=1), rel=1e-6)
 
 
 def test_absent_jets_are_nan_and_no_sentinel_is_left(quick_run: tuple[Path, UnfoldingResult]) -> None:
     _, result = quick_run
     second_jet = [name for name in result.columns if name.endswith("trackj2")]
-    absent = {name: np.isnan(result.columns[name]) for name in second_jet}
+    absent = {name: np.isnan(array(result.columns[name])) for name in second_jet}
     assert 0.2 < absent["pT_trackj2"].mean() < 0.4
     assert all(np.array_equal(mask, absent["pT_trackj2"]) for mask in absent.values())
-    assert not any((column == -99).any() for column in result.columns.values())
+    assert not any((array(column) == -99).any() for column in result.columns.values())
+
+
+def with_filled_in(metadata: dict[str, Any], events: int) -> dict[str, Any]:
+    """Return metadata with a stand-in for all that publishing fills in."""
+    covariance = {"estimator": "x", "centre": "x", "divisor": "x", "correlation": "estimated"}
+    components = [{"covariance": covariance, **component} for component in metadata["components"]]
+    filled = {"schema_version": "1.0.0", "created": "2026-01-31T12:00:00+00:00", "events": events}
+    return metadata | filled | {"components": components}
+
+
+def test_the_metadata_are_complete_but_for_what_publishing_fills_in(quick_run: tuple[Path, UnfoldingResult]) -> None:
+    _, result = quick_run
+    assert check(with_filled_in(result.metadata, result.event_id.shape[0]), "release") == []
+    assert {"schema_version", "created", "events"}.isdisjoint(result.metadata)
+    assert not any("covariance" in component for component in result.metadata["components"])
+
+
+def test_the_metadata_say_what_the_analysis_and_the_trainings_say(
+    quick_run: tuple[Path, UnfoldingResult], zjets_document: dict[str, Any]
+) -> None:
+    run, result = quick_run
+    metadata = result.metadata
+    for key in ("fiducial", "objects", "luminosity", "description"):
+        assert metadata[key] == zjets_document[key]
+    for key, value in zjets_document["publication"].items():
+        assert metadata[key] == value
+    members = [read_arrays(path, "weight")[""].astype(float) for path in sorted(run.glob("trainings/ensemble*"))]
+    exact = sum(member.sum() for member in members) / len(members)
+    assert metadata["cross_section"]["value"] == pytest.approx(exact, rel=1e-14)
+    assert metadata["cross_section"]["value"] == pytest.approx(array(result.nominal).sum(dtype=float), rel=1e-7)
+    clamped = [read_header(path)["summary"]["clamped"] for path in run.glob("trainings/*.safetensors")]
+    assert metadata["weights"]["clamps"] == {
+        "applied": True,
+        "description": "Logit of every network, to +-10, each time that weights are computed from it",
+        "touched": sum(c["touched"] for c in clamped),
+        "evaluated": sum(c["evaluated"] for c in clamped),
+    }
+    assert metadata["unfolding"]["settings"]["hidden"] == [8]
+    assert metadata["unfolding"]["campaign"]["mc_bootstrap"] == 4
+    assert metadata["unfolding"]["campaign"]["trainings"]["count"] == 13
+
+
+def test_observables_say_how_they_are_stored(quick_run: tuple[Path, UnfoldingResult]) -> None:
+    _, result = quick_run
+    entries = {entry["name"]: entry for entry in result.metadata["observables"]}
+    assert list(entries) == list(result.columns)
+    meaning = "The event has no second charged-particle jet of pT > 10 GeV"
+    assert entries["pT_ll"]["missing"] == {"rule": "never"}
+    assert entries["tau2_trackj2"]["missing"] == {"rule": "nan", "meaning": meaning}
+    for name, column in result.columns.items():
+        assert column.dtype == entries[name]["dtype"]
+        low, high = (entries[name]["valid_range"][bound] for bound in ("minimum", "maximum"))
+        assert np.nanmin(array(column)) >= low
+        assert high is None or np.nanmax(array(column)) <= high
+
+
+def test_components_say_how_many_trainings_made_them(quick_run: tuple[Path, UnfoldingResult]) -> None:
+    _, result = quick_run
+    components = {component["name"]: component for component in result.metadata["components"]}
+    assert set(components) == set(result.families)
+    for name, component in components.items():
+        assert component["members"] == result.families[name].shape[1]
+        assert component["trainings_per_member"] == 1
+    assert [components[name]["seed"] for name in ("data_bootstrap", "mc_bootstrap")] == [7, 8]
+
+
+def test_networks_come_when_asked_for(quick_run: tuple[Path, UnfoldingResult]) -> None:
+    run, result = quick_run
+    assert result.networks == {}
+    assert "networks" not in result.metadata
+    collected = collect(run, networks=True)
+    assert check(with_filled_in(collected.metadata, collected.event_id.shape[0]), "release") == []
+    assert list(collected.networks) == ["ensemble_0000", "ensemble_0001"]
+    entries = {entry["name"]: entry for entry in collected.metadata["networks"]}
+    assert {name: entry["bytes"] for name, entry in entries.items()} == {
+        name: len(content) for name, content in collected.networks.items()
+    }
+    assert collected.networks == collect(run, networks=True).networks
 
 
 def test_a_second_run_finds_everything_done(
@@ -59,7 +145,7 @@ def test_a_second_run_finds_everything_done(
     again = unfold(quick_analysis(), run, progress=lambda done, total, _: calls.append((done, total)))
     assert calls == [(13, 13)]
     assert {path: path.stat().st_mtime_ns for path in (run / "trainings").iterdir()} == stamps
-    assert np.array_equal(again.families["mc_bootstrap"], result.families["mc_bootstrap"])
+    assert np.array_equal(array(again.families["mc_bootstrap"]), array(result.families["mc_bootstrap"]))
 
 
 def test_each_training_keeps_its_state(quick_run: tuple[Path, UnfoldingResult]) -> None:
@@ -142,6 +228,8 @@ def test_a_single_training_is_published_without_an_ensemble(tmp_path: Path, quic
     metadata = unfold(quick_analysis(single), tmp_path / "run").metadata
     assert metadata["weights"]["central_value"] == {"rule": "single"}
     assert [c["kind"] for c in metadata["components"]] == ["event_sampling", "scale"]
+    assert check(with_filled_in(metadata, 1), "release") == []
+    assert list(collect(tmp_path / "run", networks=True).networks) == ["ensemble_0000"]
 
 
 def _start(analysis: Path, run: Path) -> subprocess.Popen[bytes]:
@@ -185,7 +273,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(
     assert kills > 0
     resumed = unfold(analysis, run)
     _, undisturbed = quick_run
-    assert np.array_equal(resumed.nominal, undisturbed.nominal)
+    assert np.array_equal(array(resumed.nominal), array(undisturbed.nominal))
     for name, family in undisturbed.families.items():
-        assert np.array_equal(resumed.families[name], family), name
+        assert np.array_equal(array(resumed.families[name]), array(family)), name
     assert [path.name for path in (run / "trainings").glob(".*")] == []

@@ -14,15 +14,19 @@ Unfolding is `omnifold_pub.unfold.campaign.unfold` (extra ``unfold``).
 from importlib.metadata import version as _version
 
 from omnifold_pub.errors import OmnifoldPubError
+from omnifold_pub.integrity import verify
 from omnifold_pub.measurement import Estimate, JointMeasurement, Measurement
+from omnifold_pub.metadata import read_metadata
 from omnifold_pub.publish import publish
 from omnifold_pub.reinterpret.comparison import Comparison, compare
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.release import Release, open_release
-from omnifold_pub.unfold.result import UnfoldingResult
+from omnifold_pub.unfold.result import Canvas, ClosureWeights, UnfoldingResult
 from omnifold_pub.validate import Report, validate
 
 __all__ = [
+    "Canvas",
+    "ClosureWeights",
     "Comparison",
     "Estimate",
     "JointMeasurement",
@@ -36,7 +40,9 @@ __all__ = [
     "compare",
     "open_release",
     "publish",
+    "read_metadata",
     "validate",
+    "verify",
 ]
 
 __version__ = _version("omnifold-pub")

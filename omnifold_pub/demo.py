@@ -24,7 +24,7 @@ from omnifold_pub.statistics.inference import squared_distance
 from omnifold_pub.unfold.campaign import unfold
 from omnifold_pub.validate import validate
 
-__all__ = ["check_closure", "delta_phi_lj", "dimuon_mass", "run_demo"]
+__all__ = ["check_closure", "delta_phi_lj", "dimuon_mass", "prior_theory", "run_demo"]
 
 INPUTS = Path("tests/data/zjets")
 """Where the small samples are in a checkout."""
@@ -89,7 +89,7 @@ def _total(_: Columns, weights: NDArray[np.float64]) -> float:
     return float(weights.sum())
 
 
-def _prior(release: Release) -> Theory:
+def prior_theory(release: Release) -> Theory:
     """Return the simulation before unfolding, as if it were a theory."""
     columns = {name: release.events[name] for name in release.events}
     return Theory.from_arrays(columns, release.prior_weights, unit=release.unit, name="MC prior")
@@ -157,7 +157,7 @@ def run_demo(
         closures = {name: release.measure(name, bins, nan="drop") for name, bins in CLOSURE_BINS.items()}
         drawn = {name: measurement[name] for name in measurement.names}
         drawn |= {name: closure for name, closure in closures.items() if name != TAU21}  # drawn as tau21_trackj1
-        prior = _prior(release)
+        prior = prior_theory(release)
         summary = Summary(
             release=path,
             metadata=release.metadata,

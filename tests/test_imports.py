@@ -14,13 +14,14 @@ import omnifold_pub
 FLOORS = (
     {"errors", "messages", "progress"},
     {"atomic", "extras", "observables", "schemas"},
-    {"statistics"},
-    {"format"},
-    {"inputs", "measurement"},
+    {"statistics", "yaml_documents"},
+    {"format", "metadata", "precision"},
+    {"inputs", "measurement", "metadata_template"},
     {"unfold"},
     {"validate"},
-    {"publish", "release"},
-    {"reinterpret"},
+    {"integrity", "publish", "release"},
+    {"convert"},
+    {"deposit", "export", "reinterpret"},
     {"plots"},
     {"report"},
     {"demo"},
@@ -40,6 +41,7 @@ print(*sorted({module.partition(".")[0] for module in sys.modules}))
 """
 
 EXTRAS = {"torch", "uproot", "awkward", "matplotlib", "mplhep", "pyhf", "dask", "distributed", "jinja2", "safetensors"}
+EXTRAS |= {"pandas", "pyarrow", "tables", "blosc2", "hdf5plugin", "datacite", "rocrate", "mlcroissant"}
 CLI_ONLY = {"click", "rich", "yaml", "filelock"}
 
 
@@ -60,6 +62,8 @@ def test_the_command_line_starts_without_extras() -> None:
 def test_public_names_are_these_and_no_others() -> None:
     assert dir(omnifold_pub) == omnifold_pub.__all__
     assert omnifold_pub.__all__ == [
+        "Canvas",
+        "ClosureWeights",
         "Comparison",
         "Estimate",
         "JointMeasurement",
@@ -73,7 +77,9 @@ def test_public_names_are_these_and_no_others() -> None:
         "compare",
         "open_release",
         "publish",
+        "read_metadata",
         "validate",
+        "verify",
     ]
     assert all(hasattr(omnifold_pub, name) for name in omnifold_pub.__all__)
 

@@ -7,6 +7,8 @@ import io
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,9 @@ def as_after_the_demo(
     shutil.copytree(quick_run[0], tmp_path / "build/demo/run")
     (tmp_path / "tests/data").mkdir(parents=True)
     shutil.copytree(project / "tests/data/zjets", tmp_path / "tests/data/zjets")
+    for file in ("docs/example_metadata.yaml", "scripts/make_atlas_lookalike.py"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy(project / file, tmp_path / file)
     monkeypatch.chdir(tmp_path)
 
 
@@ -49,7 +54,7 @@ def test_python_snippets_run(blocks: list[tuple[str, str]]) -> None:
     with contextlib.redirect_stdout(printed):
         for snippet in snippets:
             exec(compile(snippet, "README.md", "exec"), namespace)  # noqa: S102
-    assert len(snippets) == 4
+    assert len(snippets) == 5
     assert "data_bootstrap bootstrap" in printed.getvalue()
 
 
@@ -59,11 +64,15 @@ def test_commands_run(blocks: list[tuple[str, str]], quick_run: tuple[Path, Unfo
     analysis = Path("tests/data/zjets/analysis.yaml")
     analysis.write_text(_with_quick_trainings(analysis, quick_run[0]))
     ours = [line for line in commands if line.startswith("omnifold-pub")]
-    for line in ours:
-        outcome = CliRunner().invoke(main, shlex.split(line)[1:])
-        assert outcome.exit_code == 0, f"{line}\n{outcome.output}"
-    assert len(ours) == 8
-    assert set(commands) - set(ours) == {"make demo", "make test"}
+    scripts = [line for line in commands if line.startswith("python scripts/")]
+    for line in commands:
+        if line in scripts:
+            subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True, capture_output=True)
+        if line in ours:
+            outcome = CliRunner().invoke(main, shlex.split(line)[1:])
+            assert outcome.exit_code == 0, f"{line}\n{outcome.output}"
+    assert (len(ours), len(scripts)) == (15, 1)
+    assert set(commands) - set(ours) - set(scripts) == {"make demo", "make test"}
 
 
 def _with_quick_trainings(analysis: Path, run: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from omnifold_pub.cli import producing, reading
+from omnifold_pub.cli import depositing, describing, exporting, importing, producing, reading
 from omnifold_pub.cli.console import Group
 
 __all__ = ["main"]
@@ -23,9 +23,14 @@ for _command in (
     producing.demo,
     producing.unfold,
     producing.publish,
+    describing.metadata,
+    importing.import_,
     reading.validate,
+    reading.verify,
     reading.info,
     reading.measure,
     reading.compare,
+    exporting.export,
+    depositing.package,
 ):
     main.add_command(_command)

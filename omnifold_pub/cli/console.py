@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,16 +17,19 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from omnifold_pub.errors import ObservableError, OmnifoldPubError
+from omnifold_pub.format.manifest import is_manifest, read_manifest
 from omnifold_pub.progress import Progress
 
 __all__ = [
     "Group",
     "Pairs",
     "echo_json",
+    "echo_sizes",
     "format_p_value",
     "observable_options",
     "parse_edges",
     "progress_bars",
+    "publishing_options",
     "show_table",
 ]
 
@@ -105,6 +110,15 @@ def echo_json(document: object) -> None:
     click.echo(json.dumps(document, indent=1, allow_nan=False))
 
 
+def echo_sizes(release: Path) -> None:
+    """Print the files of a release with their sizes."""
+    files = [release]
+    if is_manifest(release):
+        files += [release.with_name(entry["file"]) for entry in read_manifest(release)["files"]]
+    for file in files:
+        click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+
+
 def parse_edges(text: str) -> list[float]:
     """Read bin edges: ``0,10,20,50``.
 
@@ -112,10 +126,13 @@ def parse_edges(text: str) -> list[float]:
     [0.0, 1.0, 2.5]
     """
     try:
-        return [float(part) for part in text.split(",")]
+        edges = [float(part) for part in text.split(",")]
     except ValueError:
+        edges = [math.nan]
+    if not all(map(math.isfinite, edges)):
         msg = f"expected bin edges such as 0,10,20,50; found {text!r}"
-        raise click.BadParameter(msg) from None
+        raise click.BadParameter(msg)
+    return edges
 
 
 Pairs = dict[str, list[float]]
@@ -154,6 +171,33 @@ def observable_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="EXPR",
         help="A column, or an expression of columns such as 'pT_l1 / pT_l2'. Can be given several times.",
     )(command)
+
+
+def publishing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command that writes a release takes, under the names that `omnifold_pub.publish` has for it."""
+    for option in (
+        click.option(
+            "--shard-events",
+            type=click.IntRange(min=1),
+            help="Events in each of several files; RELEASE is then named *.manifest.json.",
+        ),
+        click.option(
+            "--mantissa-bits",
+            type=click.IntRange(10, 14),
+            help="Bits of the replicas' significands to keep, of 23. The worst error goes into the metadata.  "
+            "[default: all]",
+        ),
+        click.option(
+            "--codec",
+            type=click.Choice(["gzip", "blosc2-zstd"]),
+            default="gzip",
+            show_default=True,
+            help="Compression. Every HDF5 reads gzip; blosc2-zstd is faster for those who have its plug-in.",
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace the release if it is already there."),
+    ):
+        command = option(command)
+    return command
 
 
 nan_option = click.option(

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from omnifold_pub.cli.console import EXIT_AT_FAULT, format_p_value, progress_bars, show_table, workers_option
+from omnifold_pub.cli.console import (
+    EXIT_AT_FAULT,
+    echo_sizes,
+    format_p_value,
+    progress_bars,
+    publishing_options,
+    show_table,
+    workers_option,
+)
 
 __all__ = ["demo", "publish", "unfold"]
 
@@ -82,15 +91,16 @@ def unfold(analysis: Path, run: Path, workers: int | None) -> None:
     with progress_bars() as progress:
         result = run_campaign(analysis, run, workers=workers, progress=progress)
     members = sum(family.shape[1] for family in result.families.values())
-    click.echo(f"{run}: {len(result.event_id)} events, {len(result.families)} families, {members} members")
+    click.echo(f"{run}: {result.event_id.shape[0]} events, {len(result.families)} families, {members} members")
     click.echo(f"Publish them: omnifold-pub publish {run} release.h5")
 
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("release", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace the release if it is already there.")
-def publish(run: Path, release: Path, overwrite: bool) -> None:  # noqa: FBT001
+@publishing_options
+@click.option("--networks", is_flag=True, help="Publish the trained networks of the ensemble too.")
+def publish(run: Path, release: Path, networks: bool, **options: Any) -> None:  # noqa: FBT001
     """Write the weights of a finished RUN directory into a RELEASE (HDF5).
 
     The release appears under its name only when it is whole and has passed validation.
@@ -101,5 +111,5 @@ def publish(run: Path, release: Path, overwrite: bool) -> None:  # noqa: FBT001
     from omnifold_pub.unfold.collection import collect
 
     with progress_bars() as progress:
-        path = write(collect(run), release, overwrite=overwrite, progress=progress)
-    click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+        path = write(collect(run, networks=networks), release, progress=progress, **options)
+    echo_sizes(path)

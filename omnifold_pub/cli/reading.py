@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -18,10 +18,17 @@ from omnifold_pub.cli.console import (
     progress_bars,
     show_table,
 )
-from omnifold_pub.measurement import JointMeasurement
+from omnifold_pub.measurement import JointMeasurement, Measurement
 from omnifold_pub.observables.events import NanRule, columns_used
+from omnifold_pub.schemas import SCHEMA_VERSION
 
-__all__ = ["compare", "info", "measure", "validate"]
+if TYPE_CHECKING:
+    from omnifold_pub.validate import Report
+
+__all__ = ["compare", "info", "measure", "validate", "verify"]
+
+_COMPONENT_COLUMNS = 9
+"""Most components that have a column each in a table of bins."""
 
 release_argument = click.argument("release", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -31,9 +38,10 @@ release_argument = click.argument("release", type=click.Path(exists=True, dir_ok
 @json_option
 @click.pass_context
 def validate(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Check a RELEASE: schema, shapes, finite weights, family totals, central value.
+    """Check a RELEASE: safe to read, schema, integrity, physics of its events and weights.
 
-    Exit status 0 if it is valid, 1 if it is not, 2 if the call is wrong.
+    RELEASE is the HDF5 file, or the manifest of a release in several files. Every dataset is read once; nothing of the
+    file is executed. Exit status 0 if it is valid, 1 if it is not, 2 if the call is wrong.
 
     Example: omnifold-pub validate release.h5
     """
@@ -42,18 +50,43 @@ def validate(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa:
 
     with progress_bars() as progress:
         report = run_checks(release, progress=progress)
+    _show_report(ctx, report, ("readable", *CHECKS), as_json=as_json)
+
+
+def _show_report(ctx: click.Context, report: Report, checks: tuple[str, ...], *, as_json: bool) -> None:
+    """Print a report and set the exit status."""
     if as_json:
         echo_json(report.to_dict())
     else:
-        failed = {finding.code: finding.level for finding in report.findings}
-        rows = [
-            (code, failed.get(code, "good" if code in report.checks else "not run")) for code in ("readable", *CHECKS)
-        ]
-        show_table(f"{release}: {'valid' if report.valid else 'NOT VALID'}", ("check", "outcome"), rows, text=2)
+        worst: dict[str, str] = {}
+        for level in ("optional", "recommended", "required"):
+            worst |= {finding.code: level for finding in report.findings if finding.level == level}
+        rows = [(code, worst.get(code, "good" if code in report.checks else "not run")) for code in checks]
+        show_table(f"{report.path}: {'valid' if report.valid else 'NOT VALID'}", ("check", "outcome"), rows, text=2)
         for finding in report.findings:
             click.echo(f"\n{finding.level}: {finding.code}: {finding}")
     if not report.valid:
         ctx.exit(EXIT_AT_FAULT)
+
+
+@click.command()
+@release_argument
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Compare a RELEASE with its checksums: its files with the manifest, every value with the digests inside.
+
+    Exit status 0 if all fit, 1 if one does not, 2 if the call is wrong. Without a manifest beside it, the digests
+    inside are compared alone.
+
+    Example: omnifold-pub verify release.h5
+    """
+    from omnifold_pub.integrity import VERIFICATIONS
+    from omnifold_pub.integrity import verify as compare_checksums
+
+    with progress_bars() as progress:
+        report = compare_checksums(release, progress=progress)
+    _show_report(ctx, report, VERIFICATIONS, as_json=as_json)
 
 
 @click.command()
@@ -77,7 +110,7 @@ def info(release: Path, as_json: bool) -> None:  # noqa: FBT001
         f"{metadata['data_kind']}: {metadata['process']}, {collision['system']} at {collision['energy_tev']:g} TeV, "
         f"{luminosity['value']:.6g} {luminosity['unit']}"
     )
-    click.echo(f"fiducial region: {metadata['fiducial']}")
+    click.echo(f"fiducial region: {metadata['fiducial']['description']}")
     click.echo(f"{metadata['events']} events; weights in {weights['unit']}: their sum is the {weights['sum']}")
     click.echo(f"licence {metadata['licence']}, contact {metadata['contact']}, created {metadata['created']}\n")
     show_table(
@@ -96,8 +129,10 @@ def info(release: Path, as_json: bool) -> None:  # noqa: FBT001
 
 
 def _measured(measurement: JointMeasurement) -> dict[str, Any]:
-    """Return a measurement as JSON can hold it."""
+    """Return a measurement as JSON can hold it, after ``schemas/1.0.0/measurement.schema.json``."""
     return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "measurement",
         "unit": measurement.unit,
         "observables": [
             {"name": o.name, "edges": o.axis.edges.tolist(), "start": measurement.slice(o.name).start}
@@ -107,7 +142,15 @@ def _measured(measurement: JointMeasurement) -> dict[str, Any]:
         "uncertainties": measurement.uncertainties().tolist(),
         "effective_events": measurement.effective_events.tolist(),
         "covariance": measurement.covariance().tolist(),
-        "components": {c.name: measurement.covariance(c.name).tolist() for c in measurement.components},
+        "components": [
+            {
+                "name": c.name,
+                "kind": c.kind,
+                **({"members": c.members} if c.members else {}),
+                "covariance": measurement.covariance(c.name).tolist(),
+            }
+            for c in measurement.components
+        ],
     }
 
 
@@ -130,29 +173,33 @@ def measure(release: Path, observables: Pairs, nan: NanRule, as_json: bool) -> N
     if as_json:
         echo_json(_measured(joint))
         return
-    names = [component.name for component in joint.components]
     for name in joint.names:
-        one = joint[name]
-        values, total = one.values(), one.uncertainties()
-        parts = [one.uncertainties(component) for component in names]
+        _show_measurement(joint[name])
 
-        def percent(sizes: np.ndarray[Any, np.dtype[np.float64]], i: int, value: float) -> str:
-            return f"{100 * sizes[i] / value:.1f}" if value else "-"
 
+def _show_measurement(measured: Measurement) -> None:
+    """Print values and uncertainties; many components have a row each, few a column."""
+    values, total = measured.values(), measured.uncertainties()
+    names = [component.name for component in measured.components]
+    bins = [f"{low:g} - {high:g}" for low, high in measured.observable.axis]
+    sizes = [total, *(measured.uncertainties(name) for name in names)]
+    percent = [
+        [f"{100 * error / value:.1f}" if value else "-" for error, value in zip(errors, values, strict=True)]
+        for errors in sizes
+    ]
+    shown = [(f"{value:.5g}", f"{error:.2g}") for value, error in zip(values, total, strict=True)]
+    title = f"{measured.observable.name}: cross section per bin in {measured.unit}"
+    if len(names) <= _COMPONENT_COLUMNS:
         rows = [
-            (
-                f"{low:g} - {high:g}",
-                f"{values[i]:.5g}",
-                f"{total[i]:.2g}",
-                *(percent(part, i, values[i]) for part in [total, *parts]),
-            )
-            for i, (low, high) in enumerate(one.observable.axis)
+            (label, *pair, *part) for label, pair, part in zip(bins, shown, zip(*percent, strict=True), strict=True)
         ]
-        show_table(
-            f"{name}: cross section per bin in {one.unit}, uncertainty in {one.unit} and by component in %",
-            ("bin", "value", "+-", "total %", *(f"{component} %" for component in names)),
-            rows,
-        )
+        columns = ("bin", "value", "+-", "total %", *(f"{name} %" for name in names))
+        show_table(f"{title}, uncertainty in {measured.unit} and by component in %", columns, rows)
+        return
+    show_table(title, ("bin", "value", "+-"), [(label, *pair) for label, pair in zip(bins, shown, strict=True)])
+    rows = [(label, *part) for label, part in zip(["total", *names], percent, strict=True)]
+    click.echo()
+    show_table("Uncertainty in %, by component and bin", ("component", *bins), rows)
 
 
 @click.command()

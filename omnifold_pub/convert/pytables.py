@@ -175,6 +175,10 @@ class PyTablesFrame:
             raise InputError(msg) from error
         try:
             self._open(key, f"{path}: /{key}")
+        except (KeyError, OSError, RuntimeError, ValueError) as error:  # h5py's, on structures that are damaged
+            self._file.close()
+            msg = f"{path}: /{key}: cannot be read, the file is damaged ({shorten(str(error), 160)}); fetch it again"
+            raise InputError(msg) from error
         except BaseException:
             self._file.close()
             raise

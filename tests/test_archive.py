@@ -1,0 +1,83 @@
+"""Releases of every version of the format, frozen when the version was new, give the same answers for ever.
+
+To freeze a new version: ``python -c "import test_archive as t; t.freeze()"`` in this folder, which refuses to touch
+one that is there.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from omnifold_pub import Release, open_release, validate, verify
+from omnifold_pub.format.layout import FORMAT_VERSION
+
+ARCHIVE = Path(__file__).parent / "archive"
+VERSIONS = sorted(path for path in ARCHIVE.iterdir() if path.is_dir())
+
+
+def answers(release: Release) -> dict[str, Any]:
+    """What a reader gets out of a frozen release: spectra, covariances, canvas, closure, everything stored."""
+    joint = release.measure({"x": [-3, -1, 0, 1, 3], "x_and_y": ("x * y", [-200, -20, 0, 20, 200]), "n": [0, 2, 4, 12]})
+    closure = release.closure("dd", "x", [-3, 0, 3])
+    mean = release.estimate(lambda events, weights: np.average(events["z"], weights=weights))
+    return {
+        "values": joint.values().tolist(),
+        "covariance": {c.name: joint.covariance(c.name).tolist() for c in joint.components},
+        "closure": [closure.unfolded.tolist(), closure.target.tolist()],
+        "canvas": float(release.canvas("other")[1].sum(dtype=np.float64)),
+        "network": release.network("tiny").hex(),
+        "mean": {"values": mean.values().tolist(), "covariance": mean.covariance().tolist()},
+        "title": release.metadata["title"],
+        "sums": {
+            name: float(np.nansum(array.read(), dtype=np.float64)) for name, array in sorted(release.datasets.items())
+        },
+    }
+
+
+def freeze() -> None:
+    """Write the frozen file of the present version."""
+    from conftest import make_result
+
+    from omnifold_pub import publish
+
+    folder = ARCHIVE / f"v{FORMAT_VERSION}"
+    folder.mkdir()
+    publish(make_result(events=300, members=6), folder / "release.h5")
+    with open_release(folder / "release.h5") as release:
+        (folder / "answers.json").write_text(json.dumps(answers(release), indent=1) + "\n")
+
+
+def test_the_present_version_is_frozen() -> None:
+    assert f"v{FORMAT_VERSION}" in {path.name for path in VERSIONS}
+
+
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda path: str(path.name))
+def test_a_frozen_release_gives_the_answers_it_gave(folder: Path) -> None:
+    expected = json.loads((folder / "answers.json").read_text())
+    with open_release(folder / "release.h5") as release:
+        assert f"v{release.metadata['schema_version']}" == folder.name
+        found = answers(release)
+    assert found.keys() == expected.keys()
+    for key in ("network", "title"):
+        assert found.pop(key) == expected.pop(key)
+    _close(found, expected)
+
+
+def _close(found: Any, expected: Any) -> None:
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            _close(found[key], expected[key])
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda path: str(path.name))
+def test_a_frozen_release_is_valid_and_intact(folder: Path) -> None:
+    assert validate(folder / "release.h5").valid
+    assert verify(folder / "release.h5").valid

@@ -16,12 +16,13 @@ try:
 except ImportError:  # not POSIX: no locks there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["ErrorKeepingFile", "remove_parts", "replacing", "replacing_all"]
+__all__ = ["ErrorKeepingFile", "remove_parts", "replacing", "replacing_all", "sync"]
 
 _PART = ".part"
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -100,7 +101,7 @@ def replacing_all(paths: Sequence[Path], *, overwrite: bool = True, stale: Seque
             _lock(descriptors[-1], wait=True)
         yield temporaries
         for temporary in temporaries:
-            _sync(temporary)
+            sync(temporary)
         with _locked(folder):
             if not overwrite and any(path.exists() for path in paths if path not in stale):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(paths[-1]))
@@ -108,7 +109,7 @@ def replacing_all(paths: Sequence[Path], *, overwrite: bool = True, stale: Seque
                 path.unlink(missing_ok=True)
             for temporary, path in zip(temporaries, paths, strict=True):
                 temporary.replace(path)
-            _sync(folder)
+            sync(folder)
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)

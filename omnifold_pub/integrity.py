@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from omnifold_pub.errors import ReleaseError
-from omnifold_pub.format.manifest import is_manifest, manifest_path, read_manifest, sha256_of
+from omnifold_pub.files import sha256_of
+from omnifold_pub.format.manifest import is_manifest, manifest_path, read_manifest
 from omnifold_pub.format.store import open_store
 from omnifold_pub.progress import Progress, silent
 from omnifold_pub.validate.findings import Finding, Report

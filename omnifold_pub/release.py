@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, cast, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnifold_pub.errors import ObservableError, ReleaseError
+from omnifold_pub.files import Closing
 from omnifold_pub.format import layout
 from omnifold_pub.format.reading import StoredArray
 from omnifold_pub.format.store import Store, open_store
@@ -39,7 +39,7 @@ EVENT_SAMPLING_REPLICAS = 200
 """Poisson replicas that stand for ``event_sampling`` where it has no closed form."""
 
 
-class Release:
+class Release(Closing):
     """An open release; use `open_release`, and close it or use it in a ``with`` block.
 
     Attributes
@@ -61,16 +61,6 @@ class Release:
         self._store = store
         self.events = self._event_set("", self.metadata["events"], self.path.name)
         self._central = cast("CentralRule", self.metadata["weights"]["central_value"]["rule"])
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def __repr__(self) -> str:
         """Return file, title and size."""

@@ -13,7 +13,7 @@ import omnifold_pub
 
 FLOORS = (
     {"errors", "messages", "progress"},
-    {"atomic", "extras", "observables", "schemas"},
+    {"atomic", "extras", "files", "observables", "schemas"},
     {"statistics", "yaml_documents"},
     {"format", "metadata", "precision"},
     {"inputs", "measurement", "metadata_template"},

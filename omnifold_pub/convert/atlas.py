@@ -7,7 +7,6 @@ two other simulations. All weights are in fb, with the generator's weight includ
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,6 +33,7 @@ from omnifold_pub.convert.atlas_entries import NONCLOSURE, canvas_entry, closure
 from omnifold_pub.convert.atlas_metadata import FACTS, OBSERVABLES, SIDE_FILES, VARIATIONS, observable_entries
 from omnifold_pub.convert.pytables import PyTablesFrame
 from omnifold_pub.errors import InputError
+from omnifold_pub.files import sha256_of
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.schemas import load_schema
 from omnifold_pub.unfold.result import Canvas, ClosureWeights, UnfoldingResult
@@ -155,8 +155,7 @@ def _side(frame: PyTablesFrame, ignore: Sequence[str]) -> _Side:
 
 
 def _input_entry(role: str, frame: PyTablesFrame, generator: str) -> Metadata:
-    with frame.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(frame.path)
     return {"role": role, "file": frame.path.name, "sha256": digest, "rows": frame.rows, "generator": generator}
 
 

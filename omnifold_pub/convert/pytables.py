@@ -18,8 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.convert.foreign import attribute, dataset, linked, read, refuse
 from omnifold_pub.errors import InputError
+from omnifold_pub.files import Closing
 from omnifold_pub.messages import shorten, suggest
 
 __all__ = ["PyTablesColumns", "PyTablesFrame"]
@@ -130,7 +130,7 @@ class PyTablesColumns:
         return output
 
 
-class PyTablesFrame:
+class PyTablesFrame(Closing):
     """An open table; close it or use it in a ``with`` block.
 
     Parameters
@@ -198,16 +198,6 @@ class PyTablesFrame:
         self._where = {
             item: (number, index) for number, block in enumerate(self._blocks) for index, item in enumerate(block.items)
         }
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def __repr__(self) -> str:
         """Return file and size."""

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from omnifold_pub.atomic import sync
 from omnifold_pub.deposit import sources
 from omnifold_pub.deposit.citation import citation_file
 from omnifold_pub.deposit.croissant import croissant_document, croissant_issues
@@ -203,14 +204,6 @@ def _listed(folder: Path) -> set[str]:
         return set()
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextlib.contextmanager
 def _taking_name(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside the final one, which it replaces when the block ends well.
@@ -224,7 +217,7 @@ def _taking_name(folder: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        _sync_folder(temporary)
+        sync(temporary)
         if os.path.lexists(folder):
             folder.rename(aside)
         try:
@@ -233,7 +226,7 @@ def _taking_name(folder: Path) -> Iterator[Path]:
             if aside.exists():
                 aside.rename(folder)
             raise
-        _sync_folder(folder.parent)
+        sync(folder.parent)
         shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

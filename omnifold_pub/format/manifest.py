@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from omnifold_pub.errors import ReleaseError
+from omnifold_pub.files import sha256_of
 from omnifold_pub.format.documents import decode_document, encode_document
 from omnifold_pub.format.layout import FORMAT_VERSION
 from omnifold_pub.schemas import check
 
-__all__ = ["SUFFIX", "file_entry", "is_manifest", "make_manifest", "manifest_path", "read_manifest", "sha256_of"]
+__all__ = ["SUFFIX", "file_entry", "is_manifest", "make_manifest", "manifest_path", "read_manifest"]
 
 SUFFIX = ".manifest.json"
 
@@ -28,12 +28,6 @@ def manifest_path(release: Path) -> Path:
     'release.manifest.json'
     """
     return release if is_manifest(release) else release.with_name(release.stem + SUFFIX)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_entry(path: Path, name: str, events: int) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import ReleaseError
+from omnifold_pub.files import Closing
 from omnifold_pub.format.chunks import Pipeline
 from omnifold_pub.format.inspection import inspect_guarded
 from omnifold_pub.format.layout import row_blocks
@@ -51,7 +51,7 @@ class StoredArray(Protocol):
         """
 
 
-class StoredFile:
+class StoredFile(Closing):
     """An inspected HDF5 file, open for reading; close it or use it in a ``with`` block.
 
     Attributes
@@ -82,16 +82,6 @@ class StoredFile:
             raise
         self.pool = ThreadPoolExecutor(cores(), thread_name_prefix="omnifold_pub-read")
         self.datasets = {name: StoredDataset.of(self, name, entry) for name, entry in structure.items()}
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def close(self) -> None:
         """Close the file and let the threads go."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from omnifold_pub.errors import ReleaseError
+from omnifold_pub.files import Closing
 from omnifold_pub.format.documents import MAX_BYTES, decode_document
 from omnifold_pub.format.layout import DIGESTS, METADATA, declared_datasets
 from omnifold_pub.format.manifest import is_manifest, read_manifest
@@ -79,7 +79,7 @@ def read_document(file: StoredFile, name: str) -> dict[str, Any]:
     return decode_document(dataset.read().tobytes(), where)
 
 
-class Store:
+class Store(Closing):
     """The files of a release, open; close it or use it in a ``with`` block.
 
     Attributes
@@ -93,16 +93,6 @@ class Store:
     def __init__(self, path: Path, parts: Sequence[Part]) -> None:
         self.path = path
         self.parts = tuple(parts)
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the files."""
-        self.close()
 
     def close(self) -> None:
         """Close the files."""

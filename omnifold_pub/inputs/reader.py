@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
+from omnifold_pub.files import sha256_of
 from omnifold_pub.inputs.analysis import Analysis
 from omnifold_pub.inputs.fiducial import check_events
 from omnifold_pub.inputs.root import read_columns
@@ -39,12 +38,6 @@ class Inputs:
     provenance: list[dict[str, Any]]
 
 
-def sha256(path: Path) -> str:
-    """Return the checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class _Reader:
     """Reads the files of one analysis and remembers where they came from."""
 
@@ -56,7 +49,7 @@ class _Reader:
     def branches(self, role: str, entry: dict[str, Any], names: list[str]) -> dict[str, NDArray[Any]]:
         path = self.analysis.file(entry)
         columns = read_columns(path, entry["tree"], names)
-        record = {"role": role, "file": path.name, "sha256": sha256(path), "rows": len(columns[names[0]])}
+        record = {"role": role, "file": path.name, "sha256": sha256_of(path), "rows": len(columns[names[0]])}
         if "generator" in entry:
             record["generator"] = entry["generator"]
         self.provenance.append(record)

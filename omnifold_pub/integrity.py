@@ -59,6 +59,8 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
             report, done = progress or silent, 0
             found = check_structure(store)
             findings += found
+            if beside.is_file() and not findings:
+                findings += _event_findings(beside, [part.metadata["events"] for part in store.parts])
             if not found:
                 checks.append("digest")
                 total = sum(math.prod(array.shape) * array.dtype.itemsize for array in store.arrays.values())
@@ -80,6 +82,16 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
     return Report(str(path), tuple(checks), tuple(findings))
 
 
+def _event_findings(beside: Path, events: list[int]) -> list[Finding]:
+    document = read_manifest(beside)
+    stated = [entry["events"] for entry in document["files"]]
+    if stated == events and document["events"] == sum(events):
+        return []
+    expected = f"{sum(events)} events, by file {events}"
+    hint = "The manifest was changed; fetch it again."
+    return [Finding("manifest", "required", str(beside), expected, f"{document['events']}, by file {stated}", hint)]
+
+
 def _file_findings(path: Path, beside: Path) -> list[Finding]:
     hint = "One of them is of another release, was changed, or was damaged on its way; fetch both again."
     try:
@@ -95,4 +107,7 @@ def _file_findings(path: Path, beside: Path) -> list[Finding]:
         found = sha256_of(file) if file.is_file() else "no such file"
         if found != entry["sha256"]:
             findings.append(Finding("file", "required", str(file), f"SHA-256 {entry['sha256']}", found, hint))
+        elif len(entries) == 1 and file.stat().st_size != entry["bytes"]:  # of several, opening compares it
+            size = f"{entry['bytes']} bytes"
+            findings.append(Finding("manifest", "required", str(beside), f"{file.stat().st_size} bytes", size, hint))
     return findings

@@ -65,7 +65,7 @@ def test_hist_filled_by_hand_agrees_in_values_variances_and_effective_events(
     measurement: Measurement, result: UnfoldingResult
 ) -> None:
     filled = hist.Hist(hist.axis.Variable(measurement.axes[0].edges), storage=hist.storage.Weight())
-    filled.fill(result.columns["x"], weight=result.nominal)
+    filled.fill(result.columns["x"][:], weight=result.nominal[:])
     values, squares = filled.view()["value"], filled.view()["variance"]
     np.testing.assert_allclose(measurement.values(), values, rtol=1e-12)
     np.testing.assert_allclose(np.diag(measurement.covariance("event_sampling")), squares, rtol=1e-12)
@@ -107,7 +107,7 @@ def test_the_covariance_is_symmetric_and_positive(joint: JointMeasurement) -> No
 
 def test_the_components_add_up(joint: JointMeasurement) -> None:
     parts = [joint.covariance(component.name) for component in joint.components]
-    assert len(parts) == 9
+    assert len(parts) == 10
     np.testing.assert_allclose(np.sum(parts, axis=0), joint.covariance(), rtol=1e-12)
     squares = [joint.uncertainties(component.name) ** 2 for component in joint.components]
     np.testing.assert_allclose(np.sqrt(np.sum(squares, axis=0)), joint.uncertainties(), rtol=1e-12)

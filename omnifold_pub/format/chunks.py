@@ -52,10 +52,10 @@ def fletcher32(data: bytes | memoryview) -> int:
     size = -(-len(data) // 2)
     words = np.zeros(-(-size // _WORDS) * _WORDS, dtype=">u2")  # zeros in front change neither sum
     words.view(np.uint8)[2 * (len(words) - size) :][: len(data)] = np.frombuffer(data, dtype=np.uint8)
-    rows = words.reshape(-1, _WORDS).astype(np.float64)  # exact: all sums of a row are below 2**53
-    plain = rows.sum(axis=1).astype(np.int64)
-    weighted = (rows * np.arange(_WORDS, 0, -1, dtype=np.float64)).sum(axis=1).astype(np.int64)
-    after = np.arange(len(rows) - 1, -1, -1, dtype=np.int64) * _WORDS % 65535
+    places = np.stack([np.ones(_WORDS), np.arange(_WORDS, 0, -1.0)], axis=1)
+    both = words.reshape(-1, _WORDS).astype(np.float64) @ places  # exact: all sums of a row are below 2**53
+    plain, weighted = both.T.astype(np.int64)
+    after = np.arange(len(both) - 1, -1, -1, dtype=np.int64) * _WORDS % 65535
     first = int(plain.sum())
     second = int(weighted.sum()) + int((after * (plain % 65535)).sum())
 

@@ -162,7 +162,7 @@ def inspect_guarded(path: str) -> dict[str, dict[str, Any]]:
     """
     with Path(path).open("rb") as file:
         start = file.read(len(_SIGNATURE) + 1)
-    if start[: len(_SIGNATURE)] != _SIGNATURE:
+    if start[: len(_SIGNATURE)] != _SIGNATURE or start == _SIGNATURE:
         msg = f"{path}: not an HDF5 file, or a damaged one (its first bytes are {start[:8]!r})"
         raise ReleaseError(msg)
     if start[-1] not in _CHECKSUMMED:

@@ -111,8 +111,7 @@ def column_findings(passes: Passes, metadata: dict[str, Any], prefix: str = "") 
 
 def _id_findings(passes: Passes, path: str) -> Iterator[Finding]:
     ids = passes.whole(path)
-    steps = np.diff(ids)
-    if len(ids) > 1 and not (steps > 0).all():  # sorted ids need no copy
+    if not (ids[1:] > ids[:-1]).all():  # sorted ids need no copy
         repeated = len(ids) - len(np.unique(ids))
         if repeated:
             hint = "Resampling needs each event once."

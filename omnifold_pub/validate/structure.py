@@ -61,7 +61,14 @@ def check_structure(store: Store) -> list[Finding]:
         _check_version(part)
         where = "/metadata" if len(store.parts) == 1 else f"{part.file.path.name}: /metadata"
         findings += [
-            Finding("schema", "required", f"{where} {p.path}", p.expected, p.found, "Mend the metadata.")
+            Finding(
+                "schema",
+                "required",
+                f"{where} {p.path}".rstrip(),
+                p.expected.removeprefix("expected "),
+                p.found,
+                "Mend the metadata.",
+            )
             for p in check(part.metadata, "release")
         ]
     if findings:

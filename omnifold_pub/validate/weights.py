@@ -8,11 +8,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from omnifold_pub.statistics.components import REPLICA_KINDS
 from omnifold_pub.validate.findings import Finding, Level
 
-__all__ = ["WEIGHT_CHECKS", "Family", "Scale", "family_findings", "single_findings", "summarise", "total_findings"]
+__all__ = [
+    "WEIGHT_CHECKS",
+    "Family",
+    "Scale",
+    "family_findings",
+    "scale_findings",
+    "single_findings",
+    "summarise",
+    "total_findings",
+]
 
 WEIGHT_CHECKS = (
     "finite_weights",
@@ -28,13 +38,14 @@ WEIGHT_CHECKS = (
 )
 """Codes of the checks here."""
 
-_BIAS_PULL = 5.0
+_BIAS_TAIL = float(stats.norm.sf(5.0))
+"""Probability to lie so far off on one side, as a normal number beyond 5 standard deviations has."""
 _REPLICA_RATIO = 0.1
-_VARIATION_RATIO = 2.0
+_MEMBER_RATIO = 2.0
 _NEGATIVE_FRACTION = 0.1
 _CROSS_SECTION_RATIO = 0.01
 _FLOAT32_ROUNDING = 2e-6
-_SAME = 1e-9
+_SAME = 1e-12
 
 Blocks = Iterator[tuple[int, NDArray[Any]]]
 
@@ -57,7 +68,8 @@ class Scale:
     @classmethod
     def of(cls, nominal: NDArray[Any]) -> Scale:
         """Sum up."""
-        weights = nominal.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a total that is not finite is reported as such
+            weights = nominal.astype(np.float64)
         total, squares = float(weights.sum()), float((weights**2).sum())
         return cls(total, total**2 / squares if squares > 0 else 0.0)
 
@@ -81,19 +93,23 @@ class Family:
         How the nominal is made of it, if it is.
     bits : int, optional
         Bits of the significand that were kept, if it is not lossless.
+    may_hold_nominal : bool
+        Whether the nominal may be one of its members.
     """
 
     path: str
     kind: str
     rule: str | None = None
     bits: int | None = None
+    may_hold_nominal: bool = False
 
 
 @dataclass
 class _Summary:
     totals: NDArray[np.float64]
     prints: NDArray[np.float64]
-    nominal_print: float = 0.0
+    """``[direction, member]``"""
+    nominal_print: NDArray[np.float64]
     bad: int = 0
     negative: int = 0
     size: int = 0
@@ -102,33 +118,36 @@ class _Summary:
 
 
 def _directions(start: int, size: int) -> NDArray[np.float64]:
-    """Return a number for each event, between 1 and 2, that no weight knows of: sums with them tell members apart."""
+    """Return two numbers for each event that no weight knows of: two sums with them tell members apart."""
     rows = np.arange(start, start + size, dtype=np.float64)
-    return 1.0 + np.modf(rows * 0.6180339887498949)[0]
+    return np.stack([1 + np.modf(rows * irrational)[0] for irrational in (0.6180339887498949, 0.4142135623730951)])
 
 
 def summarise(family: Family, blocks: Blocks, nominal: NDArray[Any], members: int) -> _Summary:
     """Go once through a family, block by block."""
-    summary = _Summary(np.zeros(members), np.zeros(members))
+    summary = _Summary(np.zeros(members), np.zeros((2, members)), np.zeros(2))
     mask = np.uint32((1 << (23 - family.bits)) - 1) if family.bits is not None else None
     for start, raw in blocks:
         if mask is not None and (raw.view(np.uint32) & mask).any():
             summary.extra_bits = True
-        block = raw.astype(np.float64)
-        here = nominal[start : start + len(block)].astype(np.float64)
-        along = _directions(start, len(block))
-        sums = block.sum(axis=0)
+        summary.size += raw.size
+        with np.errstate(invalid="ignore"):  # what is not finite is counted, with its place
+            block = raw.astype(np.float64)
+            here = nominal[start : start + len(block)].astype(np.float64)
+            sums = block.sum(axis=0)
         if not np.isfinite(sums).all():
-            summary.bad += int((~np.isfinite(block)).sum())
-        if block.size and float(block.min()) < 0:
+            finite = np.isfinite(block)
+            summary.bad += block.size - int(finite.sum())
+            block = np.where(finite, block, 0.0)
+        if float(block.min()) < 0:
             summary.negative += int((block < 0).sum())
-        summary.size += block.size
         summary.totals += sums
+        along = _directions(start, len(block))
         summary.prints += along @ block
-        summary.nominal_print += float(along @ here)
+        summary.nominal_print += along @ here
         if family.rule is not None:
             centre = block.mean(axis=1) if family.rule == "mean" else np.median(block, axis=1)
-            scale = np.abs(block).max(axis=1)
+            scale = np.maximum(np.abs(block).max(axis=1), np.abs(here))
             off = np.abs(centre - here) / np.where(scale > 0, scale, 1.0)
             summary.mismatch = max(summary.mismatch, float(np.nan_to_num(off, nan=np.inf).max()))
     return summary
@@ -136,8 +155,9 @@ def summarise(family: Family, blocks: Blocks, nominal: NDArray[Any], members: in
 
 def single_findings(path: str, weights: NDArray[Any]) -> Iterator[Finding]:
     """Yield what is amiss in one weight per event."""
-    bad, negative = int((~np.isfinite(weights)).sum()), int((weights < 0).sum())
-    yield from _sign_findings(path, bad, len(weights), negative)
+    finite = np.isfinite(weights)
+    negative = int((weights[finite] < 0).sum())
+    yield from _sign_findings(path, len(weights) - int(finite.sum()), len(weights), negative)
 
 
 def _sign_findings(path: str, bad: int, size: int, negative: int) -> Iterator[Finding]:
@@ -156,8 +176,9 @@ def total_findings(metadata: dict[str, Any], scale: Scale) -> Iterator[Finding]:
     """Yield what is amiss in the nominal's sum and in the number of events that it stands for."""
     path, unit = "/weights/nominal", metadata["weights"]["unit"]
     if not scale.sound:
-        hint = "The sum of all weights is the fiducial cross section."
-        yield Finding("nominal_total", "required", path, "a sum above 0", f"{scale.total:g}", hint)
+        if np.isfinite(scale.total):  # otherwise its weights are reported already
+            hint = "The sum of all weights is the fiducial cross section."
+            yield Finding("nominal_total", "required", path, "a sum above 0", f"{scale.total:g}", hint)
         return
     stated = metadata["cross_section"]
     expected = stated["value"] * {"fbpb": 1e-3, "pbfb": 1e3}.get(stated["unit"] + unit, 1.0)
@@ -193,8 +214,8 @@ def family_findings(family: Family, summary: _Summary, scale: Scale) -> Iterator
         yield Finding("precision", "required", path, f"{family.bits} bits of significand", "more", hint)
     if summary.bad or not scale.sound:
         return
-    yield from _total_findings(path, family.kind, summary.totals, scale.total)
-    yield from _constant_findings(path, family.kind, summary)
+    yield from _total_findings(family, summary.totals, scale.total)
+    yield from _constant_findings(family, summary)
     room = _FLOAT32_ROUNDING if family.bits is None else 2.0**-family.bits
     if summary.mismatch > room:
         yield Finding(
@@ -207,25 +228,15 @@ def family_findings(family: Family, summary: _Summary, scale: Scale) -> Iterator
         )
 
 
-def _total_findings(path: str, kind: str, totals: NDArray[np.float64], nominal: float) -> Iterator[Finding]:
-    if kind not in REPLICA_KINDS:
-        for member, total in enumerate(totals):
-            ratio = total / nominal
-            if not 1 / _VARIATION_RATIO < ratio < _VARIATION_RATIO:
-                yield Finding(
-                    "family_total",
-                    "required",
-                    f"{path}[:, {member}]",
-                    f"a sum within a factor {_VARIATION_RATIO:g} of the nominal's {nominal:.6g}",
-                    f"{total:.6g}, {ratio:.4g} times as much",
-                    "A variation this large is a mistake of unit or normalisation.",
-                )
-        return
-    mean, error = float(totals.mean()), float(totals.std(ddof=1)) / np.sqrt(len(totals))
+def _total_findings(family: Family, totals: NDArray[np.float64], nominal: float) -> Iterator[Finding]:
+    path, replicas = f"/{family.path}", family.kind in REPLICA_KINDS and len(totals) > 1
+    mean, spread = float(totals.mean()), float(totals.std(ddof=1)) if len(totals) > 1 else 0.0
+    # A nominal that is a single run scatters as its replicas do.
+    error = spread * np.sqrt(1 / len(totals) + family.may_hold_nominal)
     shift = mean - nominal
-    if abs(shift) <= _BIAS_PULL * error:
-        return
-    if abs(shift) > _REPLICA_RATIO * abs(nominal):
+    far = replicas and abs(shift) > stats.t.isf(_BIAS_TAIL, len(totals) - 1) * error
+    off = np.flatnonzero((totals <= nominal / _MEMBER_RATIO) | (totals >= nominal * _MEMBER_RATIO))
+    if (far and abs(shift) > _REPLICA_RATIO * abs(nominal)) or (replicas and len(off) == len(totals)):
         yield Finding(
             "family_total",
             "required",
@@ -234,21 +245,32 @@ def _total_findings(path: str, kind: str, totals: NDArray[np.float64], nominal: 
             f"{mean:.6g} +- {error:.2g}, {mean / nominal:.4g} times as much",
             "The family is in another unit or normalised another way; rescale it.",
         )
-    elif abs(shift) > _FLOAT32_ROUNDING * abs(nominal):
+        return
+    for member in off:
+        yield Finding(
+            "family_total",
+            "required",
+            f"{path}[:, {member}]",
+            f"a sum within a factor {_MEMBER_RATIO:g} of the nominal's {nominal:.6g}",
+            f"{totals[member]:.6g}, {totals[member] / nominal:.4g} times as much",
+            "A member this far off is a mistake of unit or normalisation, or a training that failed.",
+        )
+    # What the nominal is made of has its own check; and a sum of medians is no mean of sums.
+    if far and family.rule is None and abs(shift) > _FLOAT32_ROUNDING * abs(nominal):
         yield Finding(
             "replica_bias",
             "recommended",
             path,
-            f"members whose mean sum is the nominal's {nominal:.6g} within {_BIAS_PULL:g} standard errors",
+            f"members whose mean sum is the nominal's {nominal:.6g} within their scatter",
             f"{mean:.6g} +- {error:.2g}" + (f", a pull of {shift / error:.1f}" if error > 0 else ""),
             "The replicas estimate something else than the nominal; say what, or rerun them.",
         )
 
 
-def _constant_findings(path: str, kind: str, summary: _Summary) -> Iterator[Finding]:
-    prints = summary.prints
-    order = np.argsort(prints, kind="stable")
-    near = np.abs(np.diff(prints[order])) <= _SAME * np.abs(prints[order[1:]])
+def _constant_findings(family: Family, summary: _Summary) -> Iterator[Finding]:
+    path, prints = f"/{family.path}", summary.prints
+    order = np.argsort(prints[0], kind="stable")
+    near = (np.abs(np.diff(prints[:, order])) <= _SAME * np.abs(prints[:, order[1:]])).all(axis=0)
     if near.any():
         first = int(np.flatnonzero(near)[0])
         pair = sorted((int(order[first]), int(order[first + 1])))
@@ -260,9 +282,10 @@ def _constant_findings(path: str, kind: str, summary: _Summary) -> Iterator[Find
             f"{int(near.sum())} that repeat another, such as members {pair[0]} and {pair[1]}",
             "A seed was used twice; a repeated member makes the covariance too small.",
         )
-    equal = np.flatnonzero(np.abs(prints - summary.nominal_print) <= _SAME * abs(summary.nominal_print))
-    if len(equal):
-        level: Level = "required" if kind in REPLICA_KINDS and len(prints) > 1 else "recommended"
+    reference = summary.nominal_print[:, np.newaxis]
+    equal = np.flatnonzero((np.abs(prints - reference) <= _SAME * np.abs(reference)).all(axis=0))
+    if len(equal) and not (family.may_hold_nominal and len(equal) == 1):
+        level: Level = "required" if family.kind in REPLICA_KINDS and prints.shape[1] > 1 else "recommended"
         yield Finding(
             "constant_replicas",
             level,
@@ -270,4 +293,17 @@ def _constant_findings(path: str, kind: str, summary: _Summary) -> Iterator[Find
             "members that differ from the nominal",
             f"{len(equal)} that repeat it, the first is member {int(equal[0])}",
             "A member that repeats the nominal says nothing; leave it out.",
+        )
+
+
+def scale_findings(path: str, total: float, nominal: float, level: Level) -> Iterator[Finding]:
+    """Yield a finding if other weights are not of the nominal's scale."""
+    if not nominal / _MEMBER_RATIO < total < nominal * _MEMBER_RATIO:
+        yield Finding(
+            "family_total",
+            level,
+            path,
+            f"a sum within a factor {_MEMBER_RATIO:g} of the nominal's {nominal:.6g}",
+            f"{total:.6g}, {total / nominal:.4g} times as much",
+            "Weights of one release are in one unit and normalised in one way; rescale them.",
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import Any, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from omnifold_pub.statistics.components import (
     ComponentResult,
     Kind,
     component_covariance,
+    covariance_convention,
 )
 
 Matrix = NDArray[np.float64]
@@ -211,32 +213,100 @@ def test_a_bootstrap_s_covariance_is_right_on_average() -> None:
     np.testing.assert_allclose(np.mean(estimates, axis=0), true, atol=5 * 2 * np.sqrt(2 / (4 * 4000)))
 
 
+ESTIMATED = {"estimator": "s", "centre": "mean of the members", "divisor": "R - 1", "correlation": "estimated"}
+
+
 def test_a_component_is_built_from_metadata_without_its_provenance() -> None:
     entry = {
         "name": "data_bootstrap",
         "kind": "bootstrap",
         "description": "statistics",
+        "covariance": ESTIMATED,
         "members": 20,
         "resampled": "data",
         "includes_event_sampling": True,
         "seed": 5,
         "trainings_per_member": 3,
     }
-    before = dict(entry)
+    before = copy.deepcopy(entry)
     assert Component.from_metadata(entry) == Component(
         "data_bootstrap", "bootstrap", "statistics", members=20, includes_event_sampling=True, seed=5
     )
     assert entry == before
 
 
-def test_metadata_need_only_name_and_kind() -> None:
-    component = Component.from_metadata({"name": "lumi", "kind": "scale", "relative_uncertainty": 0.02})
+def test_metadata_need_only_name_kind_and_covariance() -> None:
+    entry = {"name": "lumi", "kind": "scale", "relative_uncertainty": 0.02, "covariance": ESTIMATED}
+    component = Component.from_metadata(entry)
     assert (component.members, component.correlated, component.relative_uncertainty) == (0, True, 0.02)
+    assert (component.canvas, component.has_family) == (None, False)
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
-def test_all_but_scales_and_event_sampling_have_a_family(kind: Kind) -> None:
-    assert Component("c", kind).has_family == (kind not in ("scale", "event_sampling"))
+def test_a_seed_may_be_unknown() -> None:
+    entry = {"name": "b", "kind": "bootstrap", "members": 4, "seed": None, "covariance": ESTIMATED}
+    assert Component.from_metadata(entry).seed is None
+
+
+@pytest.mark.parametrize(("correlation", "correlated"), [("full", True), ("none", False), ("estimated", True)])
+def test_a_two_point_is_correlated_as_its_covariance_says(correlation: str, *, correlated: bool) -> None:
+    entry = {"name": "model", "kind": "two_point", "members": 1, "covariance": ESTIMATED | {"correlation": correlation}}
+    assert Component.from_metadata(entry).correlated == correlated
+
+
+def test_a_two_point_may_have_a_canvas_instead_of_a_family() -> None:
+    entry = {"name": "generator", "kind": "two_point", "canvas": "sherpa", "covariance": ESTIMATED}
+    component = Component.from_metadata(entry)
+    assert (component.canvas, component.members, component.has_family) == ("sherpa", 0, False)
+
+
+def test_a_component_has_a_family_if_it_has_members() -> None:
+    assert Component("c", "hessian", members=3).has_family
+    assert not Component("c", "scale", relative_uncertainty=0.02).has_family
+
+
+def by_the_words(words: dict[str, str], members: NDArray[np.float64], nominal: NDArray[np.float64]) -> Any:
+    """Do what the words of a convention say, to members that are not two."""
+    assert words["estimator"] == "sum over members of (T_m - centre)(T_m - centre)^T / divisor"
+    count = len(members)
+    centre = {"mean of the members": members.sum(axis=0) / count, "nominal": nominal}[words["centre"]]
+    divisor = {
+        "1": 1.0,
+        "R - 1": count - 1,
+        "K - 1": count - 1,
+        "K (K - 1)": count * (count - 1),
+        "(2 / pi) K (K - 1)": 2 / np.pi * count * (count - 1),
+    }[words["divisor"]]
+    total = sum(np.outer(member - centre, member - centre) for member in members) / divisor
+    return np.diag(np.diag(total)) if words["correlation"] == "none" else total
+
+
+@pytest.mark.parametrize("central", get_args(CentralRule))
+@pytest.mark.parametrize(
+    ("kind", "members"), [("bootstrap", 6), ("ensemble", 6), ("hessian", 6), ("variation", 1), ("two_point", 1)]
+)
+def test_the_words_of_a_convention_are_what_is_computed(kind: Kind, members: int, central: CentralRule) -> None:
+    sample, nominal = make_members(members), np.arange(BINS, dtype=float)
+    words = covariance_convention({"kind": kind, "members": members}, central)
+    computed = component_covariance(Component("c", kind, members=members), sample, nominal, central=central)
+    np.testing.assert_allclose(computed, by_the_words(words, sample, nominal), rtol=1e-12)
+
+
+def test_the_words_of_a_pair_are_what_is_computed() -> None:
+    words = covariance_convention({"kind": "variation", "members": 2}, "mean")
+    assert (words["estimator"], words["divisor"]) == ("(T_1 - T_2)(T_1 - T_2)^T / divisor", "4")
+    pair = make_members(2)
+    computed = component_covariance(Component("c", "variation", members=2), pair, np.zeros(BINS), central="mean")
+    np.testing.assert_allclose(computed, np.outer(pair[0] - pair[1], pair[0] - pair[1]) / 4, rtol=1e-12)
+
+
+def test_the_words_of_an_uncorrelated_two_point_are_what_is_computed() -> None:
+    entry = {"name": "model", "kind": "two_point", "members": 1, "covariance": {"correlation": "none"}}
+    words = covariance_convention(entry, "mean")
+    assert words["correlation"] == "none"
+    sample, nominal = make_members(1), np.arange(BINS, dtype=float)
+    component = Component.from_metadata({**entry, "covariance": words})
+    computed = component_covariance(component, sample, nominal, central="mean")
+    np.testing.assert_allclose(computed, by_the_words(words, sample, nominal), rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

@@ -9,7 +9,7 @@ from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import sha256_of
 from omnifold_pub.format.manifest import is_manifest, manifest_path, read_manifest
 from omnifold_pub.format.store import open_store
-from omnifold_pub.progress import Progress, silent
+from omnifold_pub.progress import Progress, megabytes
 from omnifold_pub.validate.findings import Finding, Report
 from omnifold_pub.validate.passes import Passes
 from omnifold_pub.validate.structure import check_structure
@@ -56,7 +56,6 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
     checks.append("structure")
     try:
         with open_store(path) as store:
-            report, done = progress or silent, 0
             found = check_structure(store)
             findings += found
             if beside.is_file() and not findings:
@@ -65,12 +64,7 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
                 checks.append("digest")
                 total = sum(math.prod(array.shape) * array.dtype.itemsize for array in store.arrays.values())
 
-                def advance(size: int) -> None:
-                    nonlocal done
-                    done += size
-                    report(done // 2**20, -(-total // 2**20), "verifying MB")
-
-                with Passes(store, advance) as passes:
+                with Passes(store, megabytes(progress, total, "verifying")) as passes:
                     passes.compare_metadata()
                     for name in store.arrays:
                         for _ in passes.blocks(name):

@@ -21,7 +21,7 @@ from omnifold_pub.format.writing import BLOCK_BYTES, ReleaseWriter
 from omnifold_pub.messages import repeated
 from omnifold_pub.observables.binning import Axis
 from omnifold_pub.precision import ALLOWED_BITS, PrecisionMeter, round_mantissa
-from omnifold_pub.progress import Progress, silent
+from omnifold_pub.progress import Progress, megabytes
 from omnifold_pub.schemas import check
 from omnifold_pub.statistics.components import REPLICA_KINDS, covariance_convention
 from omnifold_pub.statistics.sums import BinIndex
@@ -279,14 +279,7 @@ def publish(
     sources = _sources(result, metadata)
     bits, meters = _precision(metadata, sources, mantissa_bits)
     total = sum(np.dtype(d.dtype).itemsize * int(np.prod(d.shape)) for d in layout.declared_datasets(metadata).values())
-    report, done = progress or silent, 0
-
-    def advance(size: int) -> None:
-        nonlocal done
-        done += size
-        report(done // 2**20, -(-total // 2**20), "writing MB")
-
-    job = _Job(metadata, sources, codec, bits, meters, advance)
+    job = _Job(metadata, sources, codec, bits, meters, megabytes(progress, total, "writing"))
     shards = _shards(metadata, shard_events)
     beside = manifest.manifest_path(path)
     if shard_events is None:

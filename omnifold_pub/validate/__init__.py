@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.format.store import Store, open_store
-from omnifold_pub.progress import Progress, silent
+from omnifold_pub.progress import Progress
 from omnifold_pub.validate.consistency import CONSISTENCY_CHECKS, consistency_findings
 from omnifold_pub.validate.content import CONTENT_CHECKS, content_findings
 from omnifold_pub.validate.findings import Finding, Level, Report
@@ -69,7 +69,7 @@ def validate_store(store: Store, *, progress: Progress | None = None) -> Report:
             findings += consistency_findings(store.metadata)
             checks += CONSISTENCY_CHECKS
             if not any(finding.code == "selection" for finding in findings):
-                findings += content_findings(store, progress or silent)
+                findings += content_findings(store, progress)
                 checks += CONTENT_CHECKS
     except ReleaseError as error:
         findings.append(_unreadable(store.path, error))

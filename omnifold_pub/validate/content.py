@@ -9,7 +9,7 @@ import numpy as np
 
 from omnifold_pub.format import layout
 from omnifold_pub.format.store import Store
-from omnifold_pub.progress import Progress
+from omnifold_pub.progress import Progress, megabytes
 from omnifold_pub.validate.columns import COLUMN_CHECKS, column_findings
 from omnifold_pub.validate.findings import Finding, Level
 from omnifold_pub.validate.passes import Passes
@@ -36,18 +36,11 @@ def _prefixes(metadata: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]
     return [("", [entry for entry in metadata["components"] if "members" in entry]), *canvases]
 
 
-def content_findings(store: Store, progress: Progress) -> Iterator[Finding]:
+def content_findings(store: Store, progress: Progress | None) -> Iterator[Finding]:
     """Read everything once and yield what is amiss; the structure has been checked before."""
     metadata, arrays = store.metadata, store.arrays
     work = sum(array.dtype.itemsize * int(np.prod(array.shape)) for array in arrays.values())
-    done = 0
-
-    def advance(size: int) -> None:
-        nonlocal done
-        done += size
-        progress(done // 2**20, -(-work // 2**20), "validating MB")
-
-    with Passes(store, advance) as passes:
+    with Passes(store, megabytes(progress, work, "validating")) as passes:
         passes.compare_metadata()
         others = set(arrays)
         reference: Scale | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from omnifold_pub.statistics.components import REPLICA_KINDS
 from omnifold_pub.validate.findings import Finding, Level
@@ -38,7 +38,7 @@ WEIGHT_CHECKS = (
 )
 """Codes of the checks here."""
 
-_BIAS_TAIL = float(stats.norm.sf(5.0))
+_BIAS_TAIL = float(special.ndtr(-5.0))
 """Probability to lie so far off on one side, as a normal number beyond 5 standard deviations has."""
 _REPLICA_RATIO = 0.1
 _MEMBER_RATIO = 2.0
@@ -146,11 +146,18 @@ def summarise(family: Family, blocks: Blocks, nominal: NDArray[Any], members: in
         summary.prints += along @ block
         summary.nominal_print += along @ here
         if family.rule is not None:
-            centre = block.mean(axis=1) if family.rule == "mean" else np.median(block, axis=1)
+            centre = block.mean(axis=1) if family.rule == "mean" else _median(raw)
             scale = np.maximum(np.abs(block).max(axis=1), np.abs(here))
             off = np.abs(centre - here) / np.where(scale > 0, scale, 1.0)
             summary.mismatch = max(summary.mismatch, float(np.nan_to_num(off, nan=np.inf).max()))
     return summary
+
+
+def _median(members: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the median of each row; sorting single precision takes a tenth of the time of ``numpy.median``."""
+    ordered, count = np.sort(members, axis=1), members.shape[1]
+    middle: NDArray[np.float64] = ordered[:, (count - 1) // 2].astype(np.float64) + ordered[:, count // 2]
+    return middle / 2
 
 
 def single_findings(path: str, weights: NDArray[Any]) -> Iterator[Finding]:
@@ -234,7 +241,7 @@ def _total_findings(family: Family, totals: NDArray[np.float64], nominal: float)
     # A nominal that is a single run scatters as its replicas do.
     error = spread * np.sqrt(1 / len(totals) + family.may_hold_nominal)
     shift = mean - nominal
-    far = replicas and abs(shift) > stats.t.isf(_BIAS_TAIL, len(totals) - 1) * error
+    far = replicas and abs(shift) > -special.stdtrit(len(totals) - 1, _BIAS_TAIL) * error
     off = np.flatnonzero((totals <= nominal / _MEMBER_RATIO) | (totals >= nominal * _MEMBER_RATIO))
     if (far and abs(shift) > _REPLICA_RATIO * abs(nominal)) or (replicas and len(off) == len(totals)):
         yield Finding(

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from omnifold_pub import UnfoldingResult, open_release
 from omnifold_pub.cli import main
+from omnifold_pub.schemas import check
 
 THEORY = ("--tree", "events", "--weight", "weight", "--unit", "pb", "--sentinel", "-99")
 MASS = ("-o", "m_trackj1", "-b", "0,7,14,26,60")
@@ -28,7 +29,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", ["demo", "unfold", "publish", "validate", "info", "measure", "compare"])
+@pytest.mark.parametrize("command", sorted(main.commands))
 def test_help_says_what_and_how(command: str) -> None:
     outcome = run(command, "--help")
     assert outcome.exit_code == 0
@@ -92,7 +93,9 @@ def test_measure_prints_the_whole_covariance_as_json(quick_release: Path) -> Non
     with open_release(quick_release) as release:
         joint = release.measure({"pT_l1 / pT_l2": [1, 1.5, 2, 5], "pT_ll": [200, 300, 1000]})
     assert np.allclose(printed["covariance"], joint.covariance(), rtol=1e-12)
-    assert np.allclose(printed["components"]["mc_bootstrap"], joint.covariance("mc_bootstrap"), rtol=1e-12)
+    components = {entry["name"]: entry["covariance"] for entry in printed["components"]}
+    assert np.allclose(components["mc_bootstrap"], joint.covariance("mc_bootstrap"), rtol=1e-12)
+    assert check(printed, "measurement") == []
     assert [entry["start"] for entry in printed["observables"]] == [0, 3]
 
 
@@ -158,7 +161,25 @@ def test_progress_is_drawn_on_a_terminal_and_nowhere_else(quick_release: Path) -
     os.close(terminal)
     drawn = os.read(controller, 65536)
     os.close(controller)
-    assert b"reading weights" in drawn
+    assert b"validating MB" in drawn
+    assert b"4/4" in drawn
+
+
+def test_reports_are_printed_as_their_schema_says(quick_release: Path) -> None:
+    for command in ("validate", "verify"):
+        printed = json.loads(run(command, quick_release, "--json").stdout)
+        assert check(printed, "report") == []
+        assert printed["valid"]
+
+
+def test_a_report_says_what_was_not_run(tmp_path: Path, quick_release: Path) -> None:
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(quick_release.read_bytes()[:100_000])
+    outcome = CliRunner().invoke(main, ["validate", str(damaged)])
+    assert outcome.exit_code == 1
+    rows = [line.split() for line in outcome.stdout.splitlines()]
+    assert ["readable", "required"] in rows
+    assert ["schema", "not", "run"] in rows
 
 
 def test_a_closed_pipe_is_no_traceback(quick_release: Path) -> None:
@@ -172,7 +193,7 @@ def test_a_closed_pipe_is_no_traceback(quick_release: Path) -> None:
     [
         ("safetensors", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
         ("torch", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
-        ("yaml", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
+        ("yaml", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "yaml"),
         ("mplhep", ("demo", "--inputs", "{zjets}", "--output", "demo"), "plot"),
         ("uproot", ("compare", "{release}", "{zjets}/theory.root", *THEORY, *MASS), "root"),
     ],

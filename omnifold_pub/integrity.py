@@ -8,6 +8,7 @@ from pathlib import Path
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import sha256_of
 from omnifold_pub.format.manifest import is_manifest, manifest_path, read_manifest
+from omnifold_pub.format.reading import must_be_file
 from omnifold_pub.format.store import open_store
 from omnifold_pub.progress import Progress, megabytes
 from omnifold_pub.validate.findings import Finding, Report
@@ -44,9 +45,7 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
         If there is no such file.
     """
     path = Path(path)
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise ReleaseError(msg)
+    must_be_file(path)
     beside = manifest_path(path)
     checks: list[str] = []
     findings: list[Finding] = []

@@ -135,6 +135,8 @@ def _problem(error: ValidationError) -> Problem:
             expected = f"{value!r}{_reason(error)}"
         case "pattern" if instance.lstrip().startswith(_BLANK):
             expected = "this blank to be filled in"
+        case "pattern" if _BLANK in value:  # of the schemas' text, which has no other rule
+            expected = "text without control characters"
         case "pattern":
             expected = f"text that matches {value}"
         case "type":

@@ -449,3 +449,12 @@ def test_a_problem_is_one_short_line_whatever_the_keys(metadata: Schema) -> None
     assert "and 991 more" in problems[0].found
     assert all(len(line) < 1000 for line in map(str, problems))
     assert all("\n" not in str(problem) for problem in problems)
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;owned\x07", "bell\x07", "a\x00b", "\x9b2J", "\x7f", "a\rb"])
+def test_control_characters_are_refused(zjets_document: Schema, text: str) -> None:
+    document = changed(zjets_document, ["title"], text)
+    (problem,) = check(document, "analysis")
+    assert (problem.path, problem.expected) == ("title", "expected text without control characters")
+    assert "\x1b" not in str(problem)
+    assert check(changed(zjets_document, ["title"], "two\nlines\tand \u03bc\u03bc"), "analysis") == []

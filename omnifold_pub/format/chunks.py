@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.extras import require
+from omnifold_pub.format.frames import unpack_frame
 
 __all__ = ["BLOSC2", "DEFLATE", "FLETCHER32", "KNOWN_PIPELINES", "SHUFFLE", "Codec", "Pipeline", "fletcher32"]
 
@@ -139,26 +140,12 @@ class Pipeline:
             raise ReleaseError(msg)
         return whole
 
-    def _unblosc(self, body: bytes, where: str) -> bytes:
+    def _unblosc(self, body: bytes, where: str) -> NDArray[np.uint8]:
         require("blosc2", extra="codecs", purpose=f"Reading {where}")
         import blosc2
 
-        expected = f"{where}: cannot be read: expected a Blosc2 frame of {self.nbytes} bytes"
         try:
-            if len(self.chunk) == 1:
-                frame = blosc2.schunk_from_cframe(body)
-                size, itemsize = frame.nbytes, frame.typesize
-            else:
-                frame = blosc2.ndarray_from_cframe(body)
-                size, itemsize = frame.schunk.nbytes, frame.dtype.itemsize
-                if frame.shape != self.chunk:
-                    msg = f"{expected}; found one of shape {frame.shape}"
-                    raise ReleaseError(msg)
-            if (len(self.chunk) == 1 and size != self.nbytes) or itemsize != self.dtype.itemsize:
-                msg = f"{expected}; found {size} bytes in items of {itemsize}"
-                raise ReleaseError(msg)
-            whole = frame[:]
+            return unpack_frame(body, self.chunk, self.dtype.itemsize, decompress=blosc2.decompress2)
         except (RuntimeError, ValueError, TypeError) as error:
-            msg = f"{expected}; {error}"
+            msg = f"{where}: cannot be read: expected a Blosc2 frame of {self.nbytes} bytes; found {error}"
             raise ReleaseError(msg) from None
-        return whole if isinstance(whole, bytes) else bytes(whole.tobytes())

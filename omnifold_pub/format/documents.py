@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from omnifold_pub.errors import ReleaseError
@@ -38,6 +39,14 @@ def _no_constants(text: str) -> Any:
     raise ValueError(msg)
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        msg = f"{text} is larger than any number of double precision"
+        raise ValueError(msg)
+    return value
+
+
 def _check_bounds(document: object) -> None:
     pending = [(document, 1)]
     values = 0
@@ -47,8 +56,13 @@ def _check_bounds(document: object) -> None:
         if depth > MAX_DEPTH or values > MAX_VALUES:
             msg = f"deeper than {MAX_DEPTH} levels or more than {MAX_VALUES} values"
             raise ValueError(msg)
-        if isinstance(node, dict | list):
-            pending += [(value, depth + 1) for value in (node.values() if isinstance(node, dict) else node)]
+        if isinstance(node, dict):
+            pending += [(value, depth + 1) for value in node.values()]
+            node = "".join(node)
+        elif isinstance(node, list):
+            pending += [(value, depth + 1) for value in node]
+        if isinstance(node, str):
+            node.encode("utf-8")  # a lone surrogate is no text, and nobody could print it
 
 
 def decode_document(data: bytes, where: str) -> dict[str, Any]:
@@ -70,7 +84,9 @@ def decode_document(data: bytes, where: str) -> dict[str, Any]:
         msg = f"{where}: expected strict JSON of at most {MAX_BYTES} bytes; found {len(data)}"
         raise ReleaseError(msg)
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        document = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants, parse_float=_finite
+        )
         _check_bounds(document)
     except (ValueError, RecursionError) as error:
         msg = f"{where}: expected strict JSON in UTF-8; {shorten(str(error))}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -41,6 +42,9 @@ def _limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    seconds = math.ceil(SECONDS) + 1  # should the caller be gone before its time is over
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds if hard == resource.RLIM_INFINITY else min(seconds, hard), hard))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
@@ -68,11 +72,18 @@ def _forked(work: Callable[[str], Any], path: str) -> Iterator[tuple[int, int]]:
         # From Python 3.12 on: a copy with one thread of a process with many. The copy takes no lock of theirs, and
         # h5py holds its own across the fork.
         warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:
+            os.close(out)
+            os.close(into)
+            msg = f"{path}: cannot be inspected: there is no room for another process ({error.strerror})"
+            raise ReleaseError(msg) from None
     if child == 0:
         status = 1
         try:
-            os.close(out)
+            os.closerange(3, into)  # another thread's pipe among them, which would not end before this process
+            os.closerange(into + 1, os.sysconf("SC_OPEN_MAX"))
             _limit()
             with os.fdopen(into, "wb") as pipe:
                 pipe.write(answer(work, path))
@@ -86,16 +97,18 @@ def _forked(work: Callable[[str], Any], path: str) -> Iterator[tuple[int, int]]:
         os.close(out)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        with contextlib.suppress(ChildProcessError):  # where the caller ignores SIGCHLD, the system has done it
+            os.waitpid(child, 0)
 
 
 def _collect(out: int, path: str) -> bytes:
     deadline = time.monotonic() + SECONDS
     received = bytearray()
+    poll = select.poll()  # select.select knows the first 1024 descriptors alone
+    poll.register(out, select.POLLIN)
     while True:
         left = deadline - time.monotonic()
-        ready = left > 0 and select.select([out], [], [], left)[0]
-        if not ready:
+        if left <= 0 or not poll.poll(1000 * left):
             msg = f"{path}: refused: reading its structure takes more than {SECONDS:g} s"
             raise ReleaseError(msg)
         data = os.read(out, 1024 * 1024)
@@ -137,10 +150,11 @@ def run_guarded(work: Callable[[str], Any], path: str, *, module: str) -> Any:
         except subprocess.TimeoutExpired:
             msg = f"{path}: refused: reading its structure takes more than {SECONDS:g} s"
             raise ReleaseError(msg) from None
-    if not received:
+    try:
+        document = json.loads(received)
+    except ValueError:  # nothing, or not all
         msg = f"{path}: refused: the HDF5 library crashed on it; the file is damaged, or made to do that"
-        raise ReleaseError(msg)
-    document = json.loads(received)
+        raise ReleaseError(msg) from None
     if "refused" in document:
         raise ReleaseError(document["refused"])
     return document["result"]

@@ -15,19 +15,25 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5g, h5l, h5o
+from h5py import h5d, h5g, h5l, h5o, h5t
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.format import guard
-from omnifold_pub.format.chunks import KNOWN_PIPELINES
-from omnifold_pub.format.layout import MAX_CHUNK_BYTES
+from omnifold_pub.format.chunks import KNOWN_PIPELINES, SHUFFLE
+from omnifold_pub.format.layout import MAX_CHUNK_BYTES, MAX_CHUNK_ROW_BYTES
 
 __all__ = ["inspect", "inspect_guarded"]
 
 MAX_DEPTH = 4
 MAX_OBJECTS = 50_000
 MAX_CHUNKS = 4_000_000
-DTYPES = {np.dtype(name).newbyteorder("<").str: name for name in ("uint8", "int32", "int64", "float32", "float64")}
+TYPES = {
+    "uint8": h5t.STD_U8LE,
+    "int32": h5t.STD_I32LE,
+    "int64": h5t.STD_I64LE,
+    "float32": h5t.IEEE_F32LE,
+    "float64": h5t.IEEE_F64LE,
+}
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHECKSUMMED = (2, 3)
@@ -37,6 +43,11 @@ _LAYOUTS = {h5d.COMPACT: "compact", h5d.CONTIGUOUS: "contiguous", h5d.VIRTUAL: "
 
 def _refuse(path: str, where: str, found: str, expected: str) -> ReleaseError:
     return ReleaseError(f"{path}: refused: {where}: found {found}; expected {expected}")
+
+
+def _longest(nbytes: int) -> int:
+    """Return the bytes that a chunk of so many can take in the file, where compression makes it longer."""
+    return nbytes + nbytes // 100 + 4096
 
 
 def _dataset(path: str, name: str, dataset: h5d.DatasetID, file_bytes: int) -> dict[str, Any]:
@@ -49,19 +60,26 @@ def _dataset(path: str, name: str, dataset: h5d.DatasetID, file_bytes: int) -> d
     if properties.get_external_count():
         raise _refuse(path, where, "external storage", "its values in this file")
     kind = dataset.get_type()
-    if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
-        raise _refuse(path, where, "a type that is no number", ", ".join(DTYPES.values()))
+    if kind.get_class() not in (h5t.INTEGER, h5t.FLOAT):
+        raise _refuse(path, where, "a type that is no number", ", ".join(TYPES))
     dtype = kind.dtype
-    if dtype.str not in DTYPES and dtype.str != "|u1":
-        raise _refuse(path, where, f"type {dtype.str}", f"little-endian {', '.join(DTYPES.values())}")
+    if not any(kind == known for known in TYPES.values()):  # of numpy's name only, some have other bits
+        raise _refuse(
+            path, where, f"type {dtype.str}, {kind.get_precision()} bits", f"little-endian {', '.join(TYPES)}"
+        )
     shape, chunk = dataset.shape, properties.get_chunk()
     if len(shape) not in (1, 2) or len(chunk) != len(shape) or min(shape) < 1:
         raise _refuse(path, where, f"shape {list(shape)}", "one or two axes, not empty")
     if dtype.itemsize * math.prod(chunk) > MAX_CHUNK_BYTES:
         raise _refuse(path, where, f"chunks of {list(chunk)}", f"at most {MAX_CHUNK_BYTES // 2**20} MB")
-    filters = tuple(properties.get_filter(i)[0] for i in range(properties.get_nfilters()))
+    if dtype.itemsize * chunk[0] * math.prod(shape[1:]) > MAX_CHUNK_ROW_BYTES:
+        raise _refuse(path, where, f"chunks of {chunk[0]} rows", f"at most {MAX_CHUNK_ROW_BYTES // 2**20} MB in a row")
+    used = [properties.get_filter(i) for i in range(properties.get_nfilters())]
+    filters = tuple(number for number, *_ in used)
     if filters not in KNOWN_PIPELINES:
         raise _refuse(path, where, f"filters {list(filters)}", f"one of {sorted(map(list, KNOWN_PIPELINES))}")
+    if any(number == SHUFFLE and values != (dtype.itemsize,) for number, _, values, _ in used):
+        raise _refuse(path, where, "bytes that are shuffled in another width", f"{dtype.itemsize} bytes")
     grid = [-(-size // step) for size, step in zip(shape, chunk, strict=True)]
     expected = math.prod(grid)
     if expected > MAX_CHUNKS or expected > file_bytes:
@@ -70,6 +88,7 @@ def _dataset(path: str, name: str, dataset: h5d.DatasetID, file_bytes: int) -> d
     dataset.chunk_iter(lambda info: stored.append(info) if len(stored) <= expected else True)
     if len(stored) != expected:
         raise _refuse(path, where, f"{len(stored)} chunks that were written", f"all {expected}")
+    longest = _longest(dtype.itemsize * math.prod(chunk))
     places = np.zeros((expected, 2), dtype=np.int64)
     for info in stored:
         if info.filter_mask:
@@ -77,6 +96,8 @@ def _dataset(path: str, name: str, dataset: h5d.DatasetID, file_bytes: int) -> d
         position = [start // step for start, step in zip(info.chunk_offset, chunk, strict=True)]
         number = int(np.ravel_multi_index(position, grid))
         inside = 0 < info.byte_offset < file_bytes and 0 < info.size <= file_bytes - info.byte_offset
+        if info.size > longest:
+            raise _refuse(path, where, f"a chunk of {info.size} bytes", f"at most {longest}")
         if not inside or places[number].any():
             raise _refuse(path, where, "a chunk outside the file, or stored twice", "each chunk once")
         places[number] = info.byte_offset, info.size
@@ -114,6 +135,9 @@ def inspect(path: str) -> dict[str, dict[str, Any]]:
     with h5py.File(path, "r", locking=False) as file:
         if file.userblock_size:
             raise _refuse(path, "/", "a user block", "HDF5 from the first byte on")
+        attributes = h5o.get_info(file["/"].id).num_attrs
+        if attributes:
+            raise _refuse(path, "/", f"{attributes} attributes", "none: metadata are in /metadata")
         datasets: dict[str, dict[str, Any]] = {}
         seen = set()
         pending: list[tuple[str, h5g.GroupID, int]] = [("", file["/"].id, 0)]
@@ -127,12 +151,12 @@ def inspect(path: str) -> dict[str, dict[str, Any]]:
             group.links.iterate(names.append)
             for name in names:
                 shown = f"/{prefix}{name.decode('utf-8', 'replace')[:80]}"
+                if not _NAME.fullmatch(name):
+                    raise _refuse(path, shown, "this name", "letters, digits and underscores")
                 link = group.links.get_info(name).type
                 if link != h5l.TYPE_HARD:
                     what = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "an external link"}.get(link, "a link")
                     raise _refuse(path, shown, what, "hard links alone")
-                if not _NAME.fullmatch(name):
-                    raise _refuse(path, shown, "this name", "letters, digits and underscores")
                 item = h5o.open(group, name)
                 about = h5o.get_info(item)
                 if about.rc != 1 or (about.fileno, about.addr) in seen:

@@ -34,6 +34,7 @@ __all__ = [
     "FORMAT_VERSION",
     "LIBVER",
     "MAX_CHUNK_BYTES",
+    "MAX_CHUNK_ROW_BYTES",
     "METADATA",
     "NETWORKS",
     "NOMINAL",
@@ -71,6 +72,8 @@ FAMILY_CHUNK = (16384, 16)
 """Events by members: one member of many events, or all members of one block, without reading the whole."""
 
 MAX_CHUNK_BYTES = 64 * 1024 * 1024
+MAX_CHUNK_ROW_BYTES = 1024 * 1024 * 1024
+"""Of all chunks beside each other: what a reader needs at least to go through the events."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def manifest_path(release: Path) -> Path:
     >>> manifest_path(Path("a/release.h5")).name
     'release.manifest.json'
     """
-    return release if is_manifest(release) else release.with_name(release.stem + SUFFIX)
+    return release if is_manifest(release) else release.with_name(release.name.removesuffix(".h5") + SUFFIX)
 
 
 def file_entry(path: Path, name: str, events: int) -> dict[str, Any]:

@@ -22,12 +22,30 @@ from omnifold_pub.format.chunks import Pipeline
 from omnifold_pub.format.inspection import inspect_guarded
 from omnifold_pub.format.layout import row_blocks
 
-__all__ = ["Concatenated", "StoredArray", "StoredDataset", "StoredFile", "digest", "iterate_blocks"]
+__all__ = ["Concatenated", "StoredArray", "StoredDataset", "StoredFile", "digest", "iterate_blocks", "must_be_file"]
 
 
 def cores() -> int:
     """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def must_be_file(path: Path) -> None:
+    """Refuse what is no file that can be opened without waiting: a folder, a pipe, nothing.
+
+    Raises
+    ------
+    ReleaseError
+        If it is none.
+    """
+    try:
+        if path.is_file():
+            return
+        found = "not a file" if path.exists() else "no such file"
+    except OSError as error:  # its folder may not be looked into
+        found = f"cannot be read: {error.strerror}"
+    msg = f"{path}: {found}"
+    raise ReleaseError(msg)
 
 
 class StoredArray(Protocol):
@@ -64,9 +82,7 @@ class StoredFile(Closing):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            msg = f"{path}: no such file"
-            raise ReleaseError(msg)
+        must_be_file(self.path)
         try:
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
@@ -86,7 +102,8 @@ class StoredFile(Closing):
     def close(self) -> None:
         """Close the file and let the threads go."""
         self.pool.shutdown()
-        self._close()
+        with self._lock:
+            self._close()
 
     def read_bytes(self, offset: int, size: int) -> bytes:
         """Return a stretch of the file; shorter if it ends before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from omnifold_pub.errors import ReleaseError
+from omnifold_pub.format.reading import must_be_file
 from omnifold_pub.format.store import Store, open_store
 from omnifold_pub.progress import Progress
 from omnifold_pub.validate.consistency import CONSISTENCY_CHECKS, consistency_findings
@@ -43,9 +44,7 @@ def validate(path: str | Path, *, progress: Progress | None = None) -> Report:
         If there is no such file.
     """
     path = Path(path)
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise ReleaseError(msg)
+    must_be_file(path)
     try:
         with open_store(path) as store:
             return validate_store(store, progress=progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +46,8 @@ def _convention_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
 def _prefix_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
     names = sorted(entry["name"] for entry in metadata["components"] if "members" in entry)
     for name in names:
-        longer = [other for other in names if other.startswith(f"{name}_")]
+        # Sorted, those that continue a name stand together; the character after "_" ends them.
+        longer = names[bisect.bisect_left(names, f"{name}_") : bisect.bisect_left(names, f"{name}{chr(ord('_') + 1)}")]
         if longer:
             yield Finding(
                 "prefix_names",

@@ -67,7 +67,9 @@ def _remove_abandoned(folder: Path, anchor: str) -> None:
 
 
 @contextlib.contextmanager
-def replacing_all(paths: Sequence[Path], *, overwrite: bool = True, stale: Sequence[Path] = ()) -> Iterator[list[Path]]:
+def replacing_all(
+    paths: Sequence[Path], *, overwrite: bool = True, stale: Sequence[Path] = (), former: str | None = None
+) -> Iterator[list[Path]]:
     """Yield temporary paths in the same folder that take the final names, in order, when the block ends well.
 
     The temporary files are there, empty and locked. The block must write and close them. Files and folder are
@@ -82,6 +84,8 @@ def replacing_all(paths: Sequence[Path], *, overwrite: bool = True, stale: Seque
         False: an existing file under one of the names is an error, also if it appeared meanwhile.
     stale : sequence of pathlib.Path
         Files that are wrong from the first renaming on; they are removed before it.
+    former : str, optional
+        Pattern of the names of files that the new ones replace; they are removed after the last renaming.
 
     Raises
     ------
@@ -110,6 +114,9 @@ def replacing_all(paths: Sequence[Path], *, overwrite: bool = True, stale: Seque
             for temporary, path in zip(temporaries, paths, strict=True):
                 temporary.replace(path)
             sync(folder)
+            if former is not None:
+                for path in set(folder.glob(former)) - set(paths):
+                    path.unlink(missing_ok=True)
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)

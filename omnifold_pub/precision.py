@@ -29,7 +29,8 @@ def round_mantissa(weights: NDArray[np.float32], bits: int) -> NDArray[np.float3
     words = weights.view(np.uint32)
     half = np.uint32((1 << (drop - 1)) - 1) + ((words >> np.uint32(drop)) & np.uint32(1))
     rounded: NDArray[np.float32] = ((words + half) & np.uint32(~((1 << drop) - 1) & 0xFFFFFFFF)).view(np.float32)
-    return rounded
+    finite = np.isfinite(weights)
+    return rounded if finite.all() else np.where(finite, rounded, weights)  # a NaN's bits may carry into the sign
 
 
 @dataclass
@@ -38,15 +39,18 @@ class PrecisionMeter:
 
     Attributes
     ----------
-    index : BinIndex
-        Bins of a histogram whose covariance is compared.
+    bin_of : numpy.ndarray
+        ``bin[event]`` of a histogram whose covariance is compared; -1 where an event is in none.
+    bins : int
+        Number of its bins.
     members : int
         Of the family.
     worst_relative_error : float
         Largest relative change of a weight so far.
     """
 
-    index: BinIndex
+    bin_of: NDArray[np.int8]
+    bins: int
     members: int
     worst_relative_error: float = 0.0
     _exact: NDArray[np.float64] = field(init=False)
@@ -54,22 +58,24 @@ class PrecisionMeter:
 
     def __post_init__(self) -> None:
         """Begin with empty histograms."""
-        self._exact = np.zeros((self.index.bins, self.members))
+        self._exact = np.zeros((self.bins, self.members))
         self._rounded = np.zeros_like(self._exact)
 
     def add(self, start: int, exact: NDArray[np.float32], rounded: NDArray[np.float32]) -> None:
         """Take the block of rows that begins with row ``start``."""
-        normal = np.abs(exact) >= np.finfo(np.float32).tiny
-        change = np.abs(rounded.astype(np.float64) - exact)[normal] / np.abs(exact.astype(np.float64))[normal]
+        counted = (np.abs(exact) >= np.finfo(np.float32).tiny) & np.isfinite(rounded)
+        before = exact[counted].astype(np.float64)
+        change = np.abs(rounded[counted] - before) / np.abs(before)
         self.worst_relative_error = max(self.worst_relative_error, float(change.max(initial=0.0)))
-        self._exact += self.index.sums(exact, start)
-        self._rounded += self.index.sums(rounded, start)
+        index = BinIndex([self.bin_of[start : start + len(exact)].astype(np.int64)], [self.bins])
+        self._exact += index.sums(exact)
+        self._rounded += index.sums(rounded)
 
     @property
     def worst_covariance_error(self) -> float:
         """Largest change of the members' sample covariance, relative to the deviations of its two bins."""
-        if self.members < 2:
-            return 0.0
+        if self.members < 2 or not (np.isfinite(self._exact).all() and np.isfinite(self._rounded).all()):
+            return 0.0  # weights that are not finite are refused by the validation
         before, after = np.atleast_2d(np.cov(self._exact)), np.atleast_2d(np.cov(self._rounded))
         deviations = np.sqrt(np.diag(before))
         scale = np.outer(deviations, deviations)

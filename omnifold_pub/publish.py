@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import glob
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,102 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.atomic import replacing_all
-from omnifold_pub.errors import PublishError
+from omnifold_pub.errors import PublishError, ReleaseError
 from omnifold_pub.format import layout, manifest
 from omnifold_pub.format.chunks import Codec
 from omnifold_pub.format.store import open_store
 from omnifold_pub.format.writing import BLOCK_BYTES, ReleaseWriter
-from omnifold_pub.messages import repeated
 from omnifold_pub.observables.binning import Axis
 from omnifold_pub.precision import ALLOWED_BITS, PrecisionMeter, round_mantissa
 from omnifold_pub.progress import Progress, megabytes
-from omnifold_pub.schemas import check
-from omnifold_pub.statistics.components import REPLICA_KINDS, covariance_convention
-from omnifold_pub.statistics.sums import BinIndex
+from omnifold_pub.sources import checked_sources, complete_metadata
+from omnifold_pub.statistics.components import REPLICA_KINDS
 from omnifold_pub.unfold.result import ArraySource, UnfoldingResult
 from omnifold_pub.validate import validate_store
 
 __all__ = ["publish"]
 
 _PRECISION_BINS = 20
-
-
-def _complete_metadata(result: UnfoldingResult) -> dict[str, Any]:
-    """Return the metadata with what follows from the arrays and the kinds filled in."""
-    metadata = {
-        **result.metadata,
-        "schema_version": layout.FORMAT_VERSION,
-        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "events": int(result.event_id.shape[0]),
-    }
-    metadata.pop("shard", None)
-    try:
-        rule = metadata["weights"]["central_value"]["rule"]
-        metadata["components"] = [
-            entry if "covariance" in entry else {**entry, "covariance": covariance_convention(entry, rule)}
-            for entry in metadata["components"]
-        ]
-    except (KeyError, TypeError, AttributeError):
-        pass  # the schema says below what is missing
-    if problems := check(metadata, "release"):
-        lines = "\n  ".join(str(problem) for problem in problems)
-        msg = f"the metadata are not what the schema asks for:\n  {lines}"
-        raise PublishError(msg)
-    return metadata
-
-
-def _same_names(what: str, declared: list[str], given: Mapping[str, object]) -> None:
-    if twice := repeated(declared):
-        msg = f"{what}: {', '.join(map(repr, twice))} declared more than once; give each its own name"
-        raise PublishError(msg)
-    missing, extra = sorted(set(declared) - set(given)), sorted(set(given) - set(declared))
-    if missing or extra:
-        msg = f"{what}: declared but not given: {missing or 'none'}; given but not declared: {extra or 'none'}"
-        raise PublishError(msg)
-
-
-def _families(entries: list[dict[str, Any]]) -> list[str]:
-    return [entry["name"] for entry in entries if "members" in entry]
-
-
-def _sources(result: UnfoldingResult, metadata: dict[str, Any]) -> dict[str, ArraySource]:
-    """Return what is to be written, by path, after a look at names, shapes and types."""
-    observables = [o["name"] for o in metadata["observables"]]
-    _same_names("observables", observables, result.columns)
-    _same_names("weight families", _families(metadata["components"]), result.families)
-    _same_names("canvases", [c["name"] for c in metadata.get("canvases", [])], result.canvases)
-    _same_names("networks", [n["name"] for n in metadata.get("networks", [])], result.networks)
-    sources: dict[str, ArraySource] = {layout.EVENT_ID: result.event_id}
-    sources |= {f"{layout.EVENTS}/{name}": column for name, column in result.columns.items()}
-    sources[f"{layout.WEIGHTS}/{layout.NOMINAL}"] = result.nominal
-    sources |= {f"{layout.WEIGHTS}/{name}": family for name, family in result.families.items()}
-    if result.prior is not None:
-        sources[layout.PRIOR] = result.prior
-    for name, weights in result.closure.items():
-        for which, array in ((layout.TARGET, weights.target), (layout.UNFOLDED, weights.unfolded)):
-            if array is not None:
-                sources[f"{layout.CLOSURE}/{name}/{which}"] = array
-    for entry in metadata.get("canvases", []):
-        canvas, prefix = result.canvases[entry["name"]], f"{layout.CANVASES}/{entry['name']}"
-        _same_names(f"canvas {entry['name']}: observables", observables, canvas.columns)
-        _same_names(f"canvas {entry['name']}: weight families", _families(entry["families"]), canvas.families)
-        sources[f"{prefix}/{layout.EVENT_ID}"] = canvas.event_id
-        sources |= {f"{prefix}/{layout.EVENTS}/{name}": column for name, column in canvas.columns.items()}
-        sources[f"{prefix}/{layout.WEIGHTS}/{layout.NOMINAL}"] = canvas.nominal
-        sources |= {f"{prefix}/{layout.WEIGHTS}/{name}": family for name, family in canvas.families.items()}
-    for name, data in result.networks.items():
-        sources[f"{layout.NETWORKS}/{name}"] = np.frombuffer(data, dtype=np.uint8)
-    declared = layout.declared_datasets(metadata)
-    _same_names("datasets", list(declared), sources)
-    for path, source in sources.items():
-        if tuple(source.shape) != declared[path].shape:
-            msg = f"{path}: expected an array of shape {declared[path].shape}, as declared; found {source.shape}"
-            raise PublishError(msg)
-        wanted, there = np.dtype(declared[path].dtype).kind, np.dtype(source.dtype).kind
-        if there not in "biuf" or (wanted in "iu" and there == "f"):
-            msg = f"{path}: expected numbers that can be stored as {declared[path].dtype}; found {source.dtype}"
-            raise PublishError(msg)
-    return sources
 
 
 @dataclass(frozen=True)
@@ -130,6 +50,12 @@ class _Job:
         step = layout.chunk_shape((last - first, *source.shape[1:]), dtype.itemsize)[0]
         for low, high in layout.row_blocks(last - first, columns * dtype.itemsize, step=step, budget=BLOCK_BYTES):
             raw = np.asarray(source[first + low : first + high])
+            if raw.shape != (high - low, *source.shape[1:]) or raw.dtype.kind not in "biuf":
+                msg = (
+                    f"{path}: expected rows {first + low} to {first + high}, an array of numbers of shape "
+                    f"{(high - low, *source.shape[1:])}; found {raw.dtype} {raw.shape}"
+                )
+                raise PublishError(msg)
             with np.errstate(over="ignore"):  # an infinite weight is found by the validation, with its place
                 block = raw.astype(dtype, copy=False)
             if dtype.kind == "i" and (block != raw).any():
@@ -174,19 +100,23 @@ def _precision(
     """Return the bits to keep and an empty meter of each replica family."""
     if bits is None:
         return {}, {}
-    if bits not in ALLOWED_BITS:
+    if not isinstance(bits, int) or bits not in ALLOWED_BITS:
         msg = f"mantissa_bits: expected {ALLOWED_BITS.start} to {ALLOWED_BITS.stop - 1}; found {bits}"
         raise PublishError(msg)
-    values = np.asarray(sources[f"{layout.EVENTS}/{metadata['observables'][0]['name']}"][:], dtype=np.float64)
+    first = f"{layout.EVENTS}/{metadata['observables'][0]['name']}"
+    sources[first] = np.asarray(sources[first][:])  # sources are read once
+    values = sources[first][:].astype(np.float64)
     there = values[~np.isnan(values)]
     edges = np.unique(np.quantile(there, np.linspace(0, 1, _PRECISION_BINS + 1))) if len(there) else np.array([])
     if len(edges) < 2:
         edges = np.array([-1.0, 0.0]) if not len(there) else np.array([there[0] - 1, there[0] + 1])
     axis = Axis.from_bins(edges)
-    index = BinIndex([axis.bins_of(values)], [len(axis)])
+    bin_of = axis.bins_of(values).astype(np.int8)
     replicas = [entry for entry in metadata["components"] if entry["kind"] in REPLICA_KINDS]
     paths = {f"{layout.WEIGHTS}/{entry['name']}": entry["members"] for entry in replicas}
-    return dict.fromkeys(paths, bits), {path: PrecisionMeter(index, members) for path, members in paths.items()}
+    return dict.fromkeys(paths, bits), {
+        path: PrecisionMeter(bin_of, len(axis), members) for path, members in paths.items()
+    }
 
 
 def _shards(metadata: dict[str, Any], shard_events: int | None) -> list[tuple[int, dict[str, Any]]]:
@@ -217,6 +147,18 @@ def _check_target(path: Path, shard_events: int | None, *, overwrite: bool) -> N
             f"{path}: a release in several files (shard_events) is named by its manifest, *{manifest.SUFFIX}; "
             "one in a single file is not"
         )
+        raise PublishError(msg)
+    if path.name.startswith(".") or not path.name.isprintable() or "\\" in path.name:
+        msg = f"{str(path)!r}: no manifest can name it; no backslash, control character or dot in front"
+        raise PublishError(msg)
+    beside = manifest.manifest_path(path)
+    for target in (path, beside):
+        if target.is_dir():
+            msg = f"{target}: is a folder; choose another name"
+            raise PublishError(msg)
+    others = [name for name in _files_of(beside) if name != path.name and beside.with_name(name).exists()]
+    if beside != path and others:
+        msg = f"{beside}: exists already, the manifest of {others[0]}; choose another name, or remove that release"
         raise PublishError(msg)
     if path.exists() and not overwrite:
         msg = f"{path}: exists already; choose another name or ask to overwrite it"
@@ -275,22 +217,22 @@ def publish(
     """
     path = Path(path)
     _check_target(path, shard_events, overwrite=overwrite)
-    metadata = _complete_metadata(result)
-    sources = _sources(result, metadata)
+    metadata = complete_metadata(result)
+    sources = checked_sources(result, metadata)
     bits, meters = _precision(metadata, sources, mantissa_bits)
     total = sum(np.dtype(d.dtype).itemsize * int(np.prod(d.shape)) for d in layout.declared_datasets(metadata).values())
     job = _Job(metadata, sources, codec, bits, meters, megabytes(progress, total, "writing"))
     shards = _shards(metadata, shard_events)
     beside = manifest.manifest_path(path)
     if shard_events is None:
-        names, stale = [path.name], [beside]
+        names, stale, former = [path.name], [beside], None
     else:
         stem, token = path.name.removesuffix(manifest.SUFFIX), secrets.token_hex(4)
         names, stale = [f"{stem}-{k:05d}-of-{len(shards):05d}-{token}.h5" for k in range(len(shards))], []
-    former = _former_shards(path) if shard_events is not None else []
+        former = f"{glob.escape(stem)}-?????-of-?????-????????.h5"
     targets = [*(path.with_name(name) for name in names), beside]
     try:
-        with replacing_all(targets, overwrite=overwrite, stale=stale) as temporaries:
+        with replacing_all(targets, overwrite=overwrite, stale=stale, former=former) as temporaries:
             entries = []
             for temporary, name, (first, about) in zip(temporaries, names, shards, strict=False):
                 job.write(temporary, about, first)
@@ -311,11 +253,12 @@ def publish(
             "Free some space or choose another folder, and publish again"
         )
         raise PublishError(msg) from error
-    for name in former:
-        path.with_name(name).unlink(missing_ok=True)
     return path
 
 
-def _former_shards(path: Path) -> list[str]:
-    """Return the files of a release in several files that is going to be replaced."""
-    return [entry["file"] for entry in manifest.read_manifest(path)["files"]] if path.is_file() else []
+def _files_of(beside: Path) -> list[str]:
+    """Return the files that a manifest names; none if it is not there, or is no manifest."""
+    try:
+        return [entry["file"] for entry in manifest.read_manifest(beside)["files"]]
+    except ReleaseError:
+        return []

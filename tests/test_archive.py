@@ -1,7 +1,7 @@
 """Releases of every version of the format, frozen when the version was new, give the same answers for ever.
 
-To freeze a new version: ``python -c "import test_archive as t; t.freeze()"`` in this folder, which refuses to touch
-one that is there.
+To freeze a new version, in this folder: ``python -c "import conftest, test_archive as t; t.freeze(conftest.make_result(
+events=300, members=6))"``, which refuses to touch one that is there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omnifold_pub import Release, open_release, validate, verify
+from omnifold_pub import Release, UnfoldingResult, open_release, publish, validate, verify
 from omnifold_pub.format.layout import FORMAT_VERSION
 
 ARCHIVE = Path(__file__).parent / "archive"
@@ -39,15 +39,11 @@ def answers(release: Release) -> dict[str, Any]:
     }
 
 
-def freeze() -> None:
+def freeze(result: UnfoldingResult) -> None:
     """Write the frozen file of the present version."""
-    from conftest import make_result
-
-    from omnifold_pub import publish
-
     folder = ARCHIVE / f"v{FORMAT_VERSION}"
     folder.mkdir()
-    publish(make_result(events=300, members=6), folder / "release.h5")
+    publish(result, folder / "release.h5")
     with open_release(folder / "release.h5") as release:
         (folder / "answers.json").write_text(json.dumps(answers(release), indent=1) + "\n")
 

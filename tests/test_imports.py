@@ -18,7 +18,7 @@ FLOORS = (
     {"format", "metadata", "precision"},
     {"inputs", "measurement", "metadata_template"},
     {"unfold"},
-    {"validate"},
+    {"sources", "validate"},
     {"integrity", "publish", "release"},
     {"convert"},
     {"deposit", "export", "reinterpret"},

@@ -245,7 +245,8 @@ def test_a_list_that_may_be_empty_says_so() -> None:
     text = re.sub(r"\n *# ", " ", template())
     for key in ("notes", "results", "tests"):
         assert re.search(rf"List; \[\] if there is none\.\n *{key}:  # FILL IN", text)
-    assert re.search(r"List, one or more\. Left out of each, [^\n]*: covariance, precision\.\ncomponents:  # FILL IN", text)
+    left_out = r"Left out of each, [^\n]*: covariance, precision"
+    assert re.search(rf"List, one or more\. {left_out}\.\ncomponents:  # FILL IN", text)
 
 
 def test_what_a_key_of_a_component_means_is_said_once() -> None:

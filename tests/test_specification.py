@@ -105,7 +105,7 @@ def test_the_table_of_components_states_what_readers_do(specification: str) -> N
     assert len(rows) == 10
     for kind, rule, members, centre, divisor in rows:
         entry = {"kind": kind} | ({"members": 2} if members == "2" else {})
-        convention = covariance_convention(entry, rule or "mean")  # type: ignore[arg-type]
+        convention = covariance_convention(entry, rule or "mean")
         assert (convention["centre"], convention["divisor"]) == (centre, divisor), kind
 
 

@@ -27,7 +27,10 @@ def manifest_path(release: Path) -> Path:
     >>> manifest_path(Path("a/release.h5")).name
     'release.manifest.json'
     """
-    return release if is_manifest(release) else release.with_name(release.name.removesuffix(".h5") + SUFFIX)
+    if is_manifest(release):
+        return release
+    stem = release.stem if release.suffix in {".h5", ".hdf5"} else release.name  # release-1.0 has no suffix
+    return release.with_name(stem + SUFFIX)
 
 
 def file_entry(path: Path, name: str, events: int) -> dict[str, Any]:

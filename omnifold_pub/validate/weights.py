@@ -46,6 +46,7 @@ _NEGATIVE_FRACTION = 0.1
 _CROSS_SECTION_RATIO = 0.01
 _FLOAT32_ROUNDING = 2e-6
 _SAME = 1e-12
+_SLICE_BYTES = 8 * 1024 * 1024
 
 Blocks = Iterator[tuple[int, NDArray[Any]]]
 
@@ -127,7 +128,10 @@ def summarise(family: Family, blocks: Blocks, nominal: NDArray[Any], members: in
     """Go once through a family, block by block."""
     summary = _Summary(np.zeros(members), np.zeros((2, members)), np.zeros(2))
     mask = np.uint32((1 << (23 - family.bits)) - 1) if family.bits is not None else None
-    for start, raw in blocks:
+    step = max(1, _SLICE_BYTES // (8 * members))
+    # In double precision a whole block would take twice its memory, and leave the cache.
+    slices = ((top + low, block[low : low + step]) for top, block in blocks for low in range(0, len(block), step))
+    for start, raw in slices:
         if mask is not None and (raw.view(np.uint32) & mask).any():
             summary.extra_bits = True
         summary.size += raw.size

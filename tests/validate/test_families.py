@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from omnifold_pub import UnfoldingResult, publish, validate
-from omnifold_pub.errors import PublishError
 from omnifold_pub.validate.findings import Finding
 from omnifold_pub.validate.weights import Family, Scale, family_findings, summarise
 

@@ -13,7 +13,7 @@ demo: setup
 	$(BIN)/omnifold-pub demo
 
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # Pseudo-experiments, and the closure of the demo (which takes up what make demo left).
 test-slow: setup

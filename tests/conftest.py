@@ -26,6 +26,21 @@ QUICK: dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def announce(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Add a line to the summary at the end of the run, to be seen also where all went well."""
+    return lambda line: record_property("announce", line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print these lines, whichever process they come from."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for key, line in getattr(report, "user_properties", ()):
+                if key == "announce":
+                    terminalreporter.write_line(str(line))
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The folder of the checkout."""

@@ -194,7 +194,7 @@ def test_what_is_no_release_is_found(tmp_path: Path, content: bytes) -> None:
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     for name in ("absent.h5", "absent.manifest.json", ""):
-        with pytest.raises(ReleaseError, match="no such file"):
+        with pytest.raises(ReleaseError, match=r"no such file|not a file"):
             verify(tmp_path / name)
 
 

@@ -1,10 +1,9 @@
-"""Shared by the tests of the format: lines for the summary, files that are made to do harm."""
+"""Shared by the tests of the format: files that are made to do harm."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,6 @@ import pytest
 
 from omnifold_pub import UnfoldingResult, publish
 from omnifold_pub.format import layout
-
-_LINES = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture(scope="session")
-def announce(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Add a line to the summary at the end of the run, to be seen also where all went well."""
-    return request.config.stash.setdefault(_LINES, []).append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print these lines."""
-    for line in config.stash.get(_LINES, []):
-        terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -305,17 +305,30 @@ def test_no_byte_of_another_file_comes_out_of_the_process_that_inspects(
     assert not any(b"nobody must see" in answer or b"root:" in answer for answer in answers)
 
 
+REFUSED = """
+import sys, time
+from omnifold_pub import OmnifoldPubError, open_release
+seconds = []
+for _ in range(5):
+    started = time.perf_counter()
+    try:
+        open_release(sys.argv[1])
+    except OmnifoldPubError as error:
+        assert "an external link" in str(error)
+        seconds.append(time.perf_counter() - started)
+assert len(seconds) == 5
+print(min(seconds))
+"""
+"""In a process of its own: a copy of a test's, which has loaded everything, takes longer to make."""
+
+
 def test_an_external_link_is_refused_at_once(target: Path, announce: Callable[[str], None]) -> None:
     with h5py.File(target, "r+") as file:
         file["w"] = h5py.ExternalLink("secret.h5", "secret")
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        with pytest.raises(ReleaseError, match="an external link"):
-            open_release(target)
-        seconds.append(time.perf_counter() - started)
-    announce(f"inspection: a file with an external link is refused after {1000 * min(seconds):.0f} ms (best of 5)")
-    assert min(seconds) < 0.5
+    command = [sys.executable, "-c", REFUSED, str(target)]
+    seconds = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    announce(f"inspection: a file with an external link is refused after {1000 * seconds:.0f} ms (best of 5)")
+    assert seconds < 0.5
 
 
 @pytest.mark.parametrize("limit", ["MAX_OBJECTS", "MAX_DEPTH", "MAX_CHUNKS"])

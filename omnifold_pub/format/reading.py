@@ -235,11 +235,19 @@ class Concatenated:
         return np.concatenate(pieces) if pieces else self.parts[0].read(0, 0, columns=columns)
 
 
-def iterate_blocks(array: StoredArray, *, budget: int = 64 * 1024 * 1024) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield (first row, rows) of a dataset from its start to its end; the next block is read meanwhile."""
-    row_bytes = array.dtype.itemsize * (array.shape[1] if len(array.shape) == 2 else 1)
-    step = array.pipeline.chunk[0] if isinstance(array, StoredDataset) else 16384
-    blocks = row_blocks(array.shape[0], row_bytes, step=step, budget=budget)
+def iterate_blocks(
+    array: StoredArray, *, budget: int = 64 * 1024 * 1024, rows: int | None = None
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield (first row, rows) of a dataset from its start to its end; the next block is read meanwhile.
+
+    Blocks are as large as the budget allows, or of the given number of rows.
+    """
+    if rows is None:
+        row_bytes = array.dtype.itemsize * (array.shape[1] if len(array.shape) == 2 else 1)
+        step = array.pipeline.chunk[0] if isinstance(array, StoredDataset) else 16384
+        blocks = row_blocks(array.shape[0], row_bytes, step=step, budget=budget)
+    else:
+        blocks = row_blocks(array.shape[0], 1, step=rows, budget=rows)
     if not isinstance(array, StoredDataset):
         for start, stop in blocks:
             yield start, array.read(start, stop)

@@ -20,6 +20,8 @@ COLUMN_CHECKS = ("event_id", "columns", "range", "fiducial")
 """Codes of the checks here."""
 
 _FLOAT32_ROUNDING = 1e-6
+_ROWS = 8 * layout.COLUMN_CHUNK
+"""Events that an expression is computed for at once: it holds a dozen arrays of them."""
 
 
 @dataclass
@@ -43,6 +45,7 @@ class _Cut:
     minimum: float
     maximum: float
     tolerance: float
+    seen: int = 0
     outside: int = 0
     first: tuple[int, float] | None = field(default=None)
 
@@ -66,6 +69,7 @@ class _Cut:
         high = self.maximum + self.tolerance + _FLOAT32_ROUNDING * abs(self.maximum)
         inside = np.isfinite(values) & (values >= low) & (values <= high)
         bad = np.flatnonzero(present & ~inside)  # what is not finite, of present columns, is inside of nothing
+        self.seen += len(values)
         self.outside += len(bad)
         if len(bad) and self.first is None:
             self.first = int(start + bad[0]), float(values[bad[0]])
@@ -80,23 +84,24 @@ def column_findings(passes: Passes, metadata: dict[str, Any], prefix: str = "") 
         Empty for the release's own events, ``canvases/<canvas>/`` for a canvas.
     """
     yield from _id_findings(passes, f"{prefix}{layout.EVENT_ID}")
-    observables = metadata["observables"]
     cuts = [_Cut.of(entry) for entry in metadata["fiducial"]["selection"]]
-    needed = {name for cut in cuts for name in cut.expression.columns}
-    kept: dict[str, list[NDArray[Any]]] = {}
-    for observable in observables:
-        name, extent = observable["name"], _Extent()
-        path = f"{prefix}{layout.EVENTS}/{name}"
-        for _, block in passes.blocks(path):
-            _extend(extent, block, observable["valid_range"])
-            if name in needed:
-                kept.setdefault(name, []).append(block)
-        yield from _extent_findings(f"/{path}", observable, extent)
-    columns = {name: blocks[0] if len(blocks) == 1 else np.concatenate(blocks) for name, blocks in kept.items()}
+    observables = {entry["name"]: entry for entry in metadata["observables"]}
+    extents = {name: _Extent() for name in observables}
+    paths = {name: f"{prefix}{layout.EVENTS}/{name}" for name in observables}
+    cut_on = sorted({name for cut in cuts for name in cut.expression.columns})
+    together = [passes.blocks(paths[name], rows=_ROWS) for name in cut_on]
+    for blocks in zip(*together, strict=True):  # these beside each other, so that none need be kept
+        columns = {name: block for name, (_, block) in zip(cut_on, blocks, strict=True)}
+        for name, block in columns.items():
+            _extend(extents[name], block, observables[name]["valid_range"])
+        for cut in cuts:
+            cut.look(blocks[0][0], columns)
+    for name in [name for name in observables if name not in cut_on]:
+        for _, block in passes.blocks(paths[name]):
+            _extend(extents[name], block, observables[name]["valid_range"])
+    for name, observable in observables.items():
+        yield from _extent_findings(f"/{paths[name]}", observable, extents[name])
     for cut in cuts:
-        size = len(columns[cut.expression.columns[0]])
-        for start, stop in layout.row_blocks(size, 8 * 16):  # an expression holds a dozen arrays while it is computed
-            cut.look(start, {name: columns[name][start:stop] for name in cut.expression.columns})
         if cut.first is not None:
             row, value = cut.first
             yield Finding(
@@ -104,7 +109,7 @@ def column_findings(passes: Passes, metadata: dict[str, Any], prefix: str = "") 
                 "required",
                 f"/{prefix}{layout.EVENTS}",
                 f"{cut.minimum:g} <= {cut.text} <= {cut.maximum:g} (tolerance {cut.tolerance:g})",
-                f"{cut.outside} of {size} events outside, the first in row {row} ({value:.6g})",
+                f"{cut.outside} of {cut.seen} events outside, the first in row {row} ({value:.6g})",
                 "Remove these events, or state the region that they are in.",
             )
 

@@ -53,13 +53,13 @@ class Passes:
         blocks = [block for _, block in self.blocks(name)]
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
-    def blocks(self, name: str) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (first row, rows) of a dataset; when it is through, its digest is compared."""
+    def blocks(self, name: str, *, rows: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield (first row, rows) of a dataset, blocks of ``rows`` if given; at its end its digest is compared."""
         array = self.store.arrays[name]
         top = 0
         for part, piece in zip(self.store.parts, _pieces(array), strict=False):
             state = hashlib.sha256()
-            for start, block in iterate_blocks(piece):
+            for start, block in iterate_blocks(piece, rows=rows):
                 hashed = self._hasher.submit(state.update, block.data)
                 yield top + start, block
                 hashed.result()

@@ -8,7 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from omnifold_pub.progress import Progress, megabytes
+
 __all__ = ["Closing", "sha256_of"]
+
+_BLOCK = 8 * 1024 * 1024
 
 
 class Closing(ABC):
@@ -29,11 +33,23 @@ class Closing(ABC):
         self.close()
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Path, *, progress: Progress | None = None) -> str:
     """Return the SHA-256 of a file, in hexadecimal.
 
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with (done, total, what).
+
+    Examples
+    --------
     >>> len(sha256_of(Path(__file__)))
     64
     """
+    state = hashlib.sha256()
+    advance = megabytes(progress, path.stat().st_size, "checksum")
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK):
+            state.update(block)
+            advance(len(block))
+    return state.hexdigest()

@@ -51,7 +51,7 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
     findings: list[Finding] = []
     if beside.is_file():
         checks += ["manifest", "file"]
-        findings += _file_findings(path, beside)
+        findings += _file_findings(path, beside, progress)
     checks.append("structure")
     try:
         with open_store(path) as store:
@@ -85,7 +85,7 @@ def _event_findings(beside: Path, events: list[int]) -> list[Finding]:
     return [Finding("manifest", "required", str(beside), expected, f"{document['events']}, by file {stated}", hint)]
 
 
-def _file_findings(path: Path, beside: Path) -> list[Finding]:
+def _file_findings(path: Path, beside: Path, progress: Progress | None) -> list[Finding]:
     hint = "One of them is of another release, was changed, or was damaged on its way; fetch both again."
     try:
         entries = read_manifest(beside)["files"]
@@ -97,7 +97,7 @@ def _file_findings(path: Path, beside: Path) -> list[Finding]:
     findings = []
     for entry in entries:
         file = beside.with_name(entry["file"])
-        found = sha256_of(file) if file.is_file() else "no such file"
+        found = sha256_of(file, progress=progress) if file.is_file() else "no such file"
         if found != entry["sha256"]:
             findings.append(Finding("file", "required", str(file), f"SHA-256 {entry['sha256']}", found, hint))
         elif len(entries) == 1 and file.stat().st_size != entry["bytes"]:  # of several, opening compares it

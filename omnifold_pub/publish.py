@@ -236,7 +236,7 @@ def publish(
             entries = []
             for temporary, name, (first, about) in zip(temporaries, names, shards, strict=False):
                 job.write(temporary, about, first)
-                entries.append(manifest.file_entry(temporary, name, about["events"]))
+                entries.append(manifest.file_entry(temporary, name, about["events"], progress=progress))
             with open_store(path, temporaries[:-1]) as store:
                 found = validate_store(store, progress=progress)
             if not found.valid:

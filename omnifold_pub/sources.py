@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
@@ -41,14 +42,12 @@ def complete_metadata(result: UnfoldingResult) -> dict[str, Any]:
         "events": int(result.event_id.shape[0]),
     }
     metadata.pop("shard", None)
-    try:
+    with contextlib.suppress(KeyError, TypeError, AttributeError):  # the schema says below what is missing
         rule = metadata["weights"]["central_value"]["rule"]
         metadata["components"] = [
             entry if "covariance" in entry else {**entry, "covariance": covariance_convention(entry, rule)}
             for entry in metadata["components"]
         ]
-    except (KeyError, TypeError, AttributeError):
-        pass  # the schema says below what is missing
     if problems := check(metadata, "release"):
         lines = "\n  ".join(str(problem) for problem in problems)
         msg = f"the metadata are not what the schema asks for:\n  {lines}"

@@ -114,9 +114,12 @@ def test_a_report_obeys_its_schema(release_path: Path, project: Path) -> None:
 def test_progress_ends_with_all_of_it(release_path: Path) -> None:
     calls: list[tuple[int, int, str]] = []
     verify(release_path, progress=lambda done, total, what: calls.append((done, total, what)))
-    assert [call[2] for call in calls] == ["verifying MB"] * len(calls)
-    assert calls == sorted(calls)
-    assert len({call[1] for call in calls}) == 1
+    assert list(dict.fromkeys(call[2] for call in calls)) == ["checksum MB", "verifying MB"]
+    for what in ("checksum MB", "verifying MB"):
+        told = [call[:2] for call in calls if call[2] == what]
+        assert told == sorted(told)
+        assert told[-1][0] == told[-1][1]
+        assert len({total for _, total in told}) == 1
 
 
 def test_a_release_packed_anew_differs_from_its_manifest_and_not_from_its_digests(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from omnifold_pub.cli.console import echo_json, json_option, show_table
+from omnifold_pub.cli.console import echo_json, json_option, progress_bars, show_table
 
 __all__ = ["package"]
 
@@ -26,7 +26,8 @@ def package(release: Path, folder: Path, overwrite: bool, as_json: bool) -> None
     """
     from omnifold_pub.deposit import package as write
 
-    deposit = write(release, folder, overwrite=overwrite)
+    with progress_bars() as progress:
+        deposit = write(release, folder, overwrite=overwrite, progress=progress)
     if as_json:
         files = [{"file": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in deposit.files]
         echo_json({"folder": str(deposit.folder), "files": files, "remarks": list(deposit.remarks)})

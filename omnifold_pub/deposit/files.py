@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnifold_pub.errors import PublishError
+from omnifold_pub.files import sha256_of
+from omnifold_pub.progress import Progress, megabytes
 
 __all__ = ["MEDIA_TYPES", "StoredFile", "copy_file", "describe_file", "media_type", "write_file"]
 
@@ -73,16 +75,10 @@ def describe_file(path: Path) -> StoredFile:
     OSError
         If it cannot be read.
     """
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
-    return StoredFile(path.name, size, digest.hexdigest())
+    return StoredFile(path.name, path.stat().st_size, sha256_of(path))
 
 
-def copy_file(source: Path, target: Path, *, expected: StoredFile) -> None:
+def copy_file(source: Path, target: Path, *, expected: StoredFile, progress: Progress | None = None) -> None:
     """Copy a file byte for byte, flush it to the disk, read it again and compare its hash.
 
     Raises
@@ -92,9 +88,11 @@ def copy_file(source: Path, target: Path, *, expected: StoredFile) -> None:
     OSError
         If the disk does not take it.
     """
+    advance = megabytes(progress, expected.bytes, "copying")
     with source.open("rb") as reader, target.open("xb") as writer:
         while block := reader.read(_BLOCK):
             writer.write(block)
+            advance(len(block))
         writer.flush()
         os.fsync(writer.fileno())
     found = describe_file(target)

@@ -41,6 +41,7 @@ from omnifold_pub.deposit.sources import Source, find_source, manifest_bytes
 from omnifold_pub.errors import PublishError
 from omnifold_pub.extras import require
 from omnifold_pub.messages import shorten
+from omnifold_pub.progress import Progress
 
 __all__ = ["Deposit", "package"]
 
@@ -76,7 +77,9 @@ class Deposit:
     remarks: tuple[str, ...]
 
 
-def package(release: str | Path, folder: str | Path, *, overwrite: bool = False) -> Deposit:
+def package(
+    release: str | Path, folder: str | Path, *, overwrite: bool = False, progress: Progress | None = None
+) -> Deposit:
     """Write the folder that goes to an archive.
 
     It is built beside its final name, checked and flushed to the disk before it takes that name.
@@ -87,6 +90,8 @@ def package(release: str | Path, folder: str | Path, *, overwrite: bool = False)
         A release's file, or the manifest of one that is split into several.
     folder : str or path-like
         Must not exist, unless ``overwrite``: then it must be a deposit with no other files in it.
+    progress : callable, optional
+        Called with (done, total, what).
 
     Returns
     -------
@@ -108,11 +113,11 @@ def package(release: str | Path, folder: str | Path, *, overwrite: bool = False)
     release, folder = Path(release), Path(folder)
     source = find_source(release)
     _require_free(folder, source, overwrite=overwrite)
-    remarks = sources.check_release(release)
+    remarks = sources.check_release(release, progress)
     metadata = sources.read_metadata(release)
     with _taking_name(folder) as temporary:
         for path, file in zip(source.paths, source.files, strict=True):
-            copy_file(path, temporary / file.name, expected=file)
+            copy_file(path, temporary / file.name, expected=file, progress=progress)
         written, issues = _write_documents(temporary, source, metadata)
     return Deposit(folder, (*source.files, *written), (*remarks, *issues))
 

@@ -12,6 +12,7 @@ from omnifold_pub.deposit.files import StoredFile, describe_file
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.format import manifest as manifests
 from omnifold_pub.format.layout import NOMINAL, WEIGHTS
+from omnifold_pub.progress import Progress
 
 __all__ = ["Source", "check_release", "find_source", "manifest_bytes", "needs_plugin", "read_metadata"]
 
@@ -44,7 +45,7 @@ class Source:
     manifest: bytes | None
 
 
-def check_release(release: Path) -> tuple[str, ...]:
+def check_release(release: Path, progress: Progress | None) -> tuple[str, ...]:
     """Validate a release; return the findings that do not make it invalid.
 
     Raises
@@ -54,7 +55,7 @@ def check_release(release: Path) -> tuple[str, ...]:
     """
     from omnifold_pub.validate import validate
 
-    report = validate(release)
+    report = validate(release, progress=progress)
     if not report.valid:
         required = [finding for finding in report.findings if finding.level == "required"]
         more = f"; and {len(required) - _FINDINGS} more" if len(required) > _FINDINGS else ""

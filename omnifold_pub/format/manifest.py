@@ -9,6 +9,7 @@ from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import sha256_of
 from omnifold_pub.format.documents import decode_document, encode_document
 from omnifold_pub.format.layout import FORMAT_VERSION
+from omnifold_pub.progress import Progress
 from omnifold_pub.schemas import check
 
 __all__ = ["SUFFIX", "file_entry", "is_manifest", "make_manifest", "manifest_path", "read_manifest"]
@@ -33,9 +34,10 @@ def manifest_path(release: Path) -> Path:
     return release.with_name(stem + SUFFIX)
 
 
-def file_entry(path: Path, name: str, events: int) -> dict[str, Any]:
+def file_entry(path: Path, name: str, events: int, *, progress: Progress | None = None) -> dict[str, Any]:
     """Return a manifest's entry of a file that is going to have the given name."""
-    return {"file": name, "sha256": sha256_of(path), "bytes": path.stat().st_size, "events": events}
+    digest = sha256_of(path, progress=progress)
+    return {"file": name, "sha256": digest, "bytes": path.stat().st_size, "events": events}
 
 
 def make_manifest(metadata: dict[str, Any], files: list[dict[str, Any]]) -> bytes:

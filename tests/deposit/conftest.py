@@ -198,7 +198,7 @@ def shared_deposit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("shared")
     metadata = make_metadata()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("omnifold_pub.deposit.sources.check_release", lambda release: ())
+        patch.setattr("omnifold_pub.deposit.sources.check_release", lambda release, progress: ())
         patch.setattr("omnifold_pub.deposit.sources.read_metadata", lambda release: metadata)
         return package(write_release(base / "release.h5", metadata), base / "deposit").folder
 
@@ -215,7 +215,7 @@ Pack = Callable[..., Deposit]
 @pytest.fixture
 def pack(monkeypatch: pytest.MonkeyPatch, release_file: Path, metadata: dict[str, Any]) -> Pack:
     """Package the file into a folder, with the reader and the validation stood in for."""
-    monkeypatch.setattr("omnifold_pub.deposit.sources.check_release", lambda release: ())
+    monkeypatch.setattr("omnifold_pub.deposit.sources.check_release", lambda release, progress: ())
     monkeypatch.setattr("omnifold_pub.deposit.sources.read_metadata", lambda release: metadata)
 
     def run(folder: Path, release: Path = release_file, **options: Any) -> Deposit:

@@ -152,7 +152,7 @@ def test_release_that_is_not_valid_is_refused(
 ) -> None:
     finding = Finding("sum", "required", "/weights/nominal", "1.277 pb", "33.8 pb", "Mend the unit.")
     report = Report(str(release_file), ("sum",), (finding,))
-    monkeypatch.setattr(sys.modules["omnifold_pub.validate"], "validate", lambda path: report)
+    monkeypatch.setattr(sys.modules["omnifold_pub.validate"], "validate", lambda path, progress: report)
     with pytest.raises(ReleaseError, match=r"not valid, so it is not packaged: /weights/nominal: expected 1\.277 pb"):
         package(release_file, tmp_path / "deposit")
     assert not (tmp_path / "deposit").exists()
@@ -161,7 +161,7 @@ def test_release_that_is_not_valid_is_refused(
 def test_recommendations_are_passed_on(
     pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("omnifold_pub.deposit.sources.check_release", lambda release: ("think of sampling",))
+    monkeypatch.setattr("omnifold_pub.deposit.sources.check_release", lambda release, progress: ("think of sampling",))
     remarks = pack(tmp_path / "deposit").remarks
     assert remarks[0] == "think of sampling"
     assert [remark for remark in remarks[1:] if "schema.org/version" not in remark] == []
@@ -279,7 +279,7 @@ sys.addaudithook(refuse)
 from omnifold_pub.deposit import package, sources
 
 metadata = json.loads(Path(sys.argv[2]).read_text())
-sources.check_release = lambda release: ()
+sources.check_release = lambda release, progress: ()
 sources.read_metadata = lambda release: metadata
 print(len(package(sys.argv[1], sys.argv[3]).files))
 try:

@@ -250,6 +250,7 @@ def _alive(session: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="counts processes through /proc")
 def test_killed_at_any_moment_it_ends_with_the_same_bits(
     tmp_path: Path, quick_run: tuple[Path, UnfoldingResult], quick_analysis: WriteAnalysis

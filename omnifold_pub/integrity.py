@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import sha256_of
+from omnifold_pub.format.layout import declared_bytes
 from omnifold_pub.format.manifest import is_manifest, manifest_path, read_manifest
 from omnifold_pub.format.reading import must_be_file
 from omnifold_pub.format.store import open_store
@@ -61,8 +61,7 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
                 findings += _event_findings(beside, [part.metadata["events"] for part in store.parts])
             if not found:
                 checks.append("digest")
-                total = sum(math.prod(array.shape) * array.dtype.itemsize for array in store.arrays.values())
-
+                total = declared_bytes(store.metadata)
                 with Passes(store, megabytes(progress, total, "verifying")) as passes:
                     passes.compare_metadata()
                     for name in store.arrays:

@@ -220,7 +220,7 @@ def publish(
     metadata = complete_metadata(result)
     sources = checked_sources(result, metadata)
     bits, meters = _precision(metadata, sources, mantissa_bits)
-    total = sum(np.dtype(d.dtype).itemsize * int(np.prod(d.shape)) for d in layout.declared_datasets(metadata).values())
+    total = layout.declared_bytes(metadata)
     job = _Job(metadata, sources, codec, bits, meters, megabytes(progress, total, "writing"))
     shards = _shards(metadata, shard_events)
     beside = manifest.manifest_path(path)

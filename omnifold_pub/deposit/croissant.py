@@ -24,7 +24,7 @@ from typing import Any
 
 from omnifold_pub.deposit.citation import UNKNOWN_PUBLISHER, bibtex, doi_url, publisher_of
 from omnifold_pub.deposit.creators import creators
-from omnifold_pub.deposit.files import StoredFile, media_type
+from omnifold_pub.deposit.files import DepositFile, media_type
 from omnifold_pub.deposit.licence import licence_of
 from omnifold_pub.extras import require
 
@@ -78,12 +78,12 @@ _CONTEXT: dict[str, Any] = {
 _TYPES = {"float32": "cr:Float32", "float64": "cr:Float64", "int32": "cr:Int32", "int64": "cr:Int64"}
 
 
-def croissant_document(metadata: dict[str, Any], files: Sequence[StoredFile]) -> dict[str, Any]:
+def croissant_document(metadata: dict[str, Any], files: Sequence[DepositFile]) -> dict[str, Any]:
     """Return the Croissant JSON-LD of a release.
 
     Parameters
     ----------
-    files : sequence of StoredFile
+    files : sequence of DepositFile
         The HDF5 files of the release, in their order.
     """
     licence = licence_of(metadata)
@@ -125,7 +125,7 @@ def croissant_document(metadata: dict[str, Any], files: Sequence[StoredFile]) ->
     return document
 
 
-def _events(metadata: dict[str, Any], files: Sequence[StoredFile]) -> dict[str, Any]:
+def _events(metadata: dict[str, Any], files: Sequence[DepositFile]) -> dict[str, Any]:
     unit = metadata["weights"]["unit"]
 
     def field(path: str, kind: str, description: str, *, members: int = 0) -> dict[str, Any]:

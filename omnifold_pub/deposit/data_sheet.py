@@ -10,7 +10,7 @@ from typing import Any
 
 from omnifold_pub.deposit.citation import bibtex, citation
 from omnifold_pub.deposit.datacite import paper_url
-from omnifold_pub.deposit.files import StoredFile
+from omnifold_pub.deposit.files import DepositFile
 from omnifold_pub.deposit.licence import licence_of
 from omnifold_pub.extras import require
 
@@ -86,9 +86,9 @@ def _example(metadata: dict[str, Any]) -> str:
 
 def data_sheet(
     metadata: dict[str, Any],
-    files: Sequence[StoredFile],
+    files: Sequence[DepositFile],
     *,
-    manifest: StoredFile,
+    manifest: DepositFile,
     opened: str,
     plugin: bool,
     descriptions: dict[str, str],
@@ -97,9 +97,9 @@ def data_sheet(
 
     Parameters
     ----------
-    files : sequence of StoredFile
+    files : sequence of DepositFile
         The HDF5 files of the release, in their order.
-    manifest : StoredFile
+    manifest : DepositFile
         Its manifest.
     opened : str
         What a reader hands to `omnifold_pub.open_release`: the file, or the manifest of several.

@@ -11,7 +11,7 @@ from omnifold_pub.errors import PublishError
 from omnifold_pub.files import sha256_of
 from omnifold_pub.progress import Progress, megabytes
 
-__all__ = ["MEDIA_TYPES", "StoredFile", "copy_file", "describe_file", "media_type", "write_file"]
+__all__ = ["MEDIA_TYPES", "DepositFile", "copy_file", "describe_file", "media_type", "write_file"]
 
 MEDIA_TYPES = {
     ".h5": "application/x-hdf5",
@@ -26,7 +26,7 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class StoredFile:
+class DepositFile:
     """One file as it lies in the deposit.
 
     Attributes
@@ -47,7 +47,7 @@ class StoredFile:
     def size(self) -> str:
         """Size for people.
 
-        >>> StoredFile("a", 999, "").size, StoredFile("a", 12_345_678, "").size
+        >>> DepositFile("a", 999, "").size, DepositFile("a", 12_345_678, "").size
         ('999 bytes', '12.3 MB')
         """
         amount, unit = float(self.bytes), "bytes"
@@ -67,7 +67,7 @@ def media_type(name: str) -> str:
     return MEDIA_TYPES.get(Path(name).suffix, "text/plain")
 
 
-def describe_file(path: Path) -> StoredFile:
+def describe_file(path: Path) -> DepositFile:
     """Read a file and return its description.
 
     Raises
@@ -75,10 +75,10 @@ def describe_file(path: Path) -> StoredFile:
     OSError
         If it cannot be read.
     """
-    return StoredFile(path.name, path.stat().st_size, sha256_of(path))
+    return DepositFile(path.name, path.stat().st_size, sha256_of(path))
 
 
-def copy_file(source: Path, target: Path, *, expected: StoredFile, progress: Progress | None = None) -> None:
+def copy_file(source: Path, target: Path, *, expected: DepositFile, progress: Progress | None = None) -> None:
     """Copy a file byte for byte, flush it to the disk, read it again and compare its hash.
 
     Raises
@@ -104,7 +104,7 @@ def copy_file(source: Path, target: Path, *, expected: StoredFile, progress: Pro
         raise PublishError(msg)
 
 
-def write_file(path: Path, content: str | bytes) -> StoredFile:
+def write_file(path: Path, content: str | bytes) -> DepositFile:
     """Write a new file, text in UTF-8 with Unix line ends, and flush it to the disk.
 
     Raises
@@ -117,4 +117,4 @@ def write_file(path: Path, content: str | bytes) -> StoredFile:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    return StoredFile(path.name, len(content), hashlib.sha256(content).hexdigest())
+    return DepositFile(path.name, len(content), hashlib.sha256(content).hexdigest())

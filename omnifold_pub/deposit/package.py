@@ -34,7 +34,7 @@ from omnifold_pub.deposit.citation import citation_file
 from omnifold_pub.deposit.croissant import croissant_document, croissant_issues
 from omnifold_pub.deposit.data_sheet import data_sheet
 from omnifold_pub.deposit.datacite import datacite_document
-from omnifold_pub.deposit.files import StoredFile, copy_file, write_file
+from omnifold_pub.deposit.files import DepositFile, copy_file, write_file
 from omnifold_pub.deposit.licence import licence_text
 from omnifold_pub.deposit.rocrate import CRATE, crate_document, require_sound_crate
 from omnifold_pub.deposit.sources import Source, find_source, manifest_bytes
@@ -66,14 +66,14 @@ class Deposit:
     ----------
     folder : pathlib.Path
         Where.
-    files : tuple of StoredFile
+    files : tuple of DepositFile
         All files in it.
     remarks : tuple of str
         What the validation of the release recommends, and what Croissant would like to have.
     """
 
     folder: Path
-    files: tuple[StoredFile, ...]
+    files: tuple[DepositFile, ...]
     remarks: tuple[str, ...]
 
 
@@ -122,7 +122,7 @@ def package(
     return Deposit(folder, (*source.files, *written), (*remarks, *issues))
 
 
-def _write_documents(folder: Path, source: Source, metadata: dict[str, Any]) -> tuple[list[StoredFile], list[str]]:
+def _write_documents(folder: Path, source: Source, metadata: dict[str, Any]) -> tuple[list[DepositFile], list[str]]:
     """Write and check all that stands beside the release's files; return it, and what Croissant would like."""
     opened = source.files[0].name if len(source.files) == 1 else source.manifest_name
     count = len(source.files)

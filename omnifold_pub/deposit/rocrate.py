@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from omnifold_pub.deposit.citation import ARCHIVES, UNKNOWN_PUBLISHER, citation, doi_url, publisher_of
 from omnifold_pub.deposit.creators import Creator, creators, email_address
 from omnifold_pub.deposit.datacite import paper_url
-from omnifold_pub.deposit.files import StoredFile, media_type
+from omnifold_pub.deposit.files import DepositFile, media_type
 from omnifold_pub.deposit.licence import licence_of
 from omnifold_pub.errors import PublishError
 from omnifold_pub.extras import require
@@ -27,13 +27,13 @@ CRATE = "ro-crate-metadata.json"
 
 
 def crate_document(
-    metadata: dict[str, Any], files: Sequence[StoredFile], *, descriptions: dict[str, str], results: Iterable[str]
+    metadata: dict[str, Any], files: Sequence[DepositFile], *, descriptions: dict[str, str], results: Iterable[str]
 ) -> dict[str, Any]:
     """Return the crate's JSON-LD.
 
     Parameters
     ----------
-    files : sequence of StoredFile
+    files : sequence of DepositFile
         All files of the deposit but the crate itself.
     descriptions : dict
         What each file is, by its name.

@@ -6,20 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
-
-from omnifold_pub.deposit.files import StoredFile, describe_file
+from omnifold_pub.deposit.files import DepositFile, describe_file
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.format import manifest as manifests
+from omnifold_pub.format.chunks import BLOSC2
 from omnifold_pub.format.layout import NOMINAL, WEIGHTS
+from omnifold_pub.format.reading import StoredFile, must_be_file
 from omnifold_pub.progress import Progress
 
 __all__ = ["Source", "check_release", "find_source", "manifest_bytes", "needs_plugin", "read_metadata"]
 
 _FINDINGS = 5
-_FIRST_REGISTERED = 256
-"""HDF5's own filters have smaller numbers."""
-
 _AGAIN = ". Fetch the file again, or write the release again"
 
 
@@ -31,7 +28,7 @@ class Source:
     ----------
     paths : tuple of pathlib.Path
         Where they lie now.
-    files : tuple of StoredFile
+    files : tuple of DepositFile
         What they are.
     manifest_name : str
         Name of the manifest.
@@ -40,7 +37,7 @@ class Source:
     """
 
     paths: tuple[Path, ...]
-    files: tuple[StoredFile, ...]
+    files: tuple[DepositFile, ...]
     manifest_name: str
     manifest: bytes | None
 
@@ -91,13 +88,12 @@ def needs_plugin(path: Path) -> bool:
     ReleaseError
         If the file cannot be read.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            filters = file[f"{WEIGHTS}/{NOMINAL}"].id.get_create_plist()
-            return any(filters.get_filter(i)[0] >= _FIRST_REGISTERED for i in range(filters.get_nfilters()))
-    except (OSError, KeyError) as error:
-        msg = f"{path}: not an HDF5 file of a release, or a damaged one ({error})"
-        raise ReleaseError(msg) from None
+    with StoredFile(path) as file:
+        nominal = file.datasets.get(f"{WEIGHTS}/{NOMINAL}")
+        if nominal is None:
+            msg = f"{path}: not an HDF5 file of a release, or a damaged one (it has no /{WEIGHTS}/{NOMINAL})"
+            raise ReleaseError(msg)
+        return BLOSC2 in nominal.pipeline.filters
 
 
 def find_source(release: Path) -> Source:
@@ -115,9 +111,9 @@ def find_source(release: Path) -> Source:
     """
     beside = manifests.manifest_path(release)
     if release != beside and not beside.exists():
-        _require_file(release)
+        must_be_file(release)
         return Source((release,), (describe_file(release),), beside.name, None)
-    _require_file(beside)
+    must_be_file(beside)
     entries = manifests.read_manifest(beside)["files"]
     paths = tuple(beside.with_name(entry["file"]) for entry in entries)
     if release != beside and paths != (release,):
@@ -125,7 +121,7 @@ def find_source(release: Path) -> Source:
         msg = f"{release}: {beside.name} beside it names {names}. Package the manifest, or move it away"
         raise ReleaseError(msg)
     for path, entry in zip(paths, entries, strict=True):
-        _require_file(path)
+        must_be_file(path)
         if path.stat().st_size != entry["bytes"]:
             msg = f"{path}: expected {entry['bytes']} bytes, as its manifest says; found {path.stat().st_size}"
             raise ReleaseError(msg + _AGAIN)
@@ -135,12 +131,6 @@ def find_source(release: Path) -> Source:
             msg = f"{path}: expected sha256 {entry['sha256']}, as its manifest says; found {file.sha256}"
             raise ReleaseError(msg + _AGAIN)
     return Source(paths, files, beside.name, beside.read_bytes())
-
-
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise ReleaseError(msg)
 
 
 def manifest_bytes(source: Source, metadata: dict[str, Any]) -> bytes:

@@ -13,12 +13,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import PublishError
+from omnifold_pub.errors import InputError, PublishError
 from omnifold_pub.export.columns import Columns
 from omnifold_pub.format.layout import COLUMN_CHUNK, row_blocks
+from omnifold_pub.messages import shorten
 from omnifold_pub.progress import Progress
 
-__all__ = ["Contents", "ExportFormat", "ExportableRelease", "StoredColumn", "canvas_path", "guess_format"]
+__all__ = ["Contents", "ExportFormat", "ExportableRelease", "StoredColumn", "canvas_path", "damaged", "guess_format"]
 
 ExportFormat = Literal["pandas", "parquet", "root"]
 
@@ -167,3 +168,9 @@ class Contents:
                 )
             yield start, block
             self.progress(stop, self.events, what)
+
+
+def damaged(path: Path, what: str, error: Exception) -> InputError:
+    """Return the error of an export that cannot be read; ``what`` it is, and what the library said."""
+    reason = shorten(f"{type(error).__name__}: {error}", 160)
+    return InputError(f"{path}: {what} ({reason}); export it again")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from omnifold_pub.atomic import ErrorKeepingFile
 from omnifold_pub.convert.pytables import PyTablesFrame
 from omnifold_pub.errors import InputError, PublishError
-from omnifold_pub.export.contents import Contents
+from omnifold_pub.export.contents import Contents, damaged
 from omnifold_pub.format.layout import row_blocks
 from omnifold_pub.messages import shorten
 
@@ -33,6 +33,8 @@ _CANVAS = "canvas"
 
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 64 * 1024 * 1024
+
+_DAMAGED = "a damaged pandas file"
 
 _DAMAGE = (KeyError, OSError, RuntimeError, ValueError)
 """What h5py raises of a damaged file."""
@@ -156,14 +158,10 @@ class FrameTable:
             with h5py.File(path, "r") as file:
                 self.metadata, self.canvas = _text(file, _METADATA), _text(file, _CANVAS)
         except _DAMAGE as error:
-            raise self._damaged(error) from error
+            raise damaged(self._path, _DAMAGED, error) from error
         row_bytes = sum(dtype.itemsize for dtype in self.dtypes.values())
         blocks = row_blocks(self._frame.rows, row_bytes, budget=_BLOCK_BYTES)
         self.edges = [0, *(stop for _, stop in blocks)]
-
-    def _damaged(self, error: Exception) -> InputError:
-        reason = shorten(f"{type(error).__name__}: {error}", 160)
-        return InputError(f"{self._path}: a damaged pandas file ({reason}); export it again")
 
     def block(self, index: int, names: Sequence[str]) -> list[NDArray[Any]]:
         """Return columns between two edges, ``[event]`` each.
@@ -176,4 +174,4 @@ class FrameTable:
         try:
             return list(self._frame.family(names)[self.edges[index] : self.edges[index + 1]].T)
         except _DAMAGE as error:
-            raise self._damaged(error) from error
+            raise damaged(self._path, _DAMAGED, error) from error

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
-from omnifold_pub.export.contents import Contents
+from omnifold_pub.export.contents import Contents, damaged
 from omnifold_pub.extras import require
-from omnifold_pub.messages import shorten
 
 __all__ = ["ParquetTable", "write"]
 
 _METADATA = b"omnifold_pub"
 _CANVAS = b"omnifold_pub_canvas"
 _EXTRA = "export"
+
+_DAMAGED = "not a Parquet file of numbers, or a damaged one"
 
 
 def write(path: Path, contents: Contents) -> None:
@@ -80,17 +81,13 @@ class ParquetTable:
             schema = self._file.schema_arrow
             self.dtypes = {field.name: np.dtype(field.type.to_pandas_dtype()) for field in schema}
         except (*self._errors, NotImplementedError) as error:
-            raise self._damaged(error) from error
+            raise damaged(self._path, _DAMAGED, error) from error
         layout = self._file.metadata
         sizes = [layout.row_group(i).num_rows for i in range(layout.num_row_groups)]
         self.edges = [0, *np.cumsum(sizes, dtype=np.int64).tolist()]
         header = schema.metadata or {}
         self.metadata = header[_METADATA].decode(errors="replace") if _METADATA in header else None
         self.canvas = header[_CANVAS].decode(errors="replace") if _CANVAS in header else None
-
-    def _damaged(self, error: Exception) -> InputError:
-        reason = shorten(f"{type(error).__name__}: {error}", 160)
-        return InputError(f"{self._path}: not a Parquet file of numbers, or a damaged one ({reason}); export it again")
 
     def block(self, index: int, names: Sequence[str]) -> list[NDArray[Any]]:
         """Return columns of one row group, ``[event]`` each.
@@ -103,7 +100,7 @@ class ParquetTable:
         try:
             table = self._file.read_row_group(index, columns=list(names))
         except self._errors as error:
-            raise self._damaged(error) from error
+            raise damaged(self._path, _DAMAGED, error) from error
         for name in names:
             if table.column(name).null_count:
                 msg = f"{self._path}: column {name!r}: found null values; an absent value of an export is NaN"

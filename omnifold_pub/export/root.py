@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
-from omnifold_pub.export.contents import Contents
+from omnifold_pub.export.contents import Contents, damaged
 from omnifold_pub.extras import require
-from omnifold_pub.messages import shorten, suggest
+from omnifold_pub.messages import suggest
 
 __all__ = ["RootTable", "write"]
 
@@ -21,6 +21,8 @@ _TREE = "events"
 _METADATA = "metadata"
 _CANVAS = "canvas"
 _EXTRA = "root"
+
+_DAMAGED = "not a ROOT file, or a damaged one"
 
 
 def write(path: Path, contents: Contents) -> None:
@@ -79,7 +81,7 @@ class RootTable:
         except InputError:
             raise
         except Exception as error:  # whatever a damaged file makes of uproot
-            raise self._damaged(error) from error
+            raise damaged(self._path, _DAMAGED, error) from error
 
     def _read_header(self, file: Any) -> None:
         there = file.keys(cycle=False)
@@ -91,10 +93,6 @@ class RootTable:
         self.edges = [int(edge) for edge in next(iter(self._branches.values())).entry_offsets]
         self.metadata = str(file[_METADATA]) if _METADATA in there else None
         self.canvas = str(file[_CANVAS]) if _CANVAS in there else None
-
-    def _damaged(self, error: Exception) -> InputError:
-        reason = shorten(f"{type(error).__name__}: {error}", 160)
-        return InputError(f"{self._path}: not a ROOT file, or a damaged one ({reason}); export it again")
 
     def block(self, index: int, names: Sequence[str]) -> list[NDArray[Any]]:
         """Return branches between two edges, ``[event]`` each.
@@ -108,7 +106,7 @@ class RootTable:
         try:
             return [self._branches[name].array(entry_start=start, entry_stop=stop, library="np") for name in names]
         except Exception as error:  # whatever a damaged file makes of uproot
-            raise self._damaged(error) from error
+            raise damaged(self._path, _DAMAGED, error) from error
 
 
 def _dtype(branch: Any) -> np.dtype[Any]:

@@ -17,9 +17,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from omnifold_pub.schemas import SCHEMA_VERSION
 
@@ -44,6 +47,7 @@ __all__ = [
     "WEIGHTS",
     "Declared",
     "chunk_shape",
+    "declared_bytes",
     "declared_datasets",
     "row_blocks",
 ]
@@ -128,6 +132,12 @@ def declared_datasets(metadata: dict[str, Any]) -> dict[str, Declared]:
     for network in metadata.get("networks", []):
         declared[f"{NETWORKS}/{network['name']}"] = Declared("uint8", (network["bytes"],), by_event=False)
     return declared
+
+
+def declared_bytes(metadata: dict[str, Any]) -> int:
+    """Return the bytes of all datasets that the metadata announce, uncompressed."""
+    declared = declared_datasets(metadata).values()
+    return sum(np.dtype(dataset.dtype).itemsize * math.prod(dataset.shape) for dataset in declared)
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import threading
@@ -20,9 +19,9 @@ from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import Closing
 from omnifold_pub.format.chunks import Pipeline
 from omnifold_pub.format.inspection import inspect_guarded
-from omnifold_pub.format.layout import row_blocks
+from omnifold_pub.format.layout import COLUMN_CHUNK, row_blocks
 
-__all__ = ["Concatenated", "StoredArray", "StoredDataset", "StoredFile", "digest", "iterate_blocks", "must_be_file"]
+__all__ = ["Concatenated", "StoredArray", "StoredDataset", "StoredFile", "iterate_blocks", "must_be_file"]
 
 
 def cores() -> int:
@@ -244,7 +243,7 @@ def iterate_blocks(
     """
     if rows is None:
         row_bytes = array.dtype.itemsize * (array.shape[1] if len(array.shape) == 2 else 1)
-        step = array.pipeline.chunk[0] if isinstance(array, StoredDataset) else 16384
+        step = array.pipeline.chunk[0] if isinstance(array, StoredDataset) else COLUMN_CHUNK
         blocks = row_blocks(array.shape[0], row_bytes, step=step, budget=budget)
     else:
         blocks = row_blocks(array.shape[0], 1, step=rows, budget=rows)
@@ -260,11 +259,3 @@ def iterate_blocks(
         if number + 1 < len(blocks):
             ahead = array.begin(*blocks[number + 1])
         yield start, out
-
-
-def digest(array: StoredArray) -> str:
-    """Return the SHA-256 of a dataset's values: little-endian, row by row."""
-    state = hashlib.sha256()
-    for _, block in iterate_blocks(array):
-        state.update(block.data)
-    return state.hexdigest()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from omnifold_pub.errors import AnalysisError
-from omnifold_pub.inputs.fiducial import Interval, Requirement
 from omnifold_pub.messages import repeated
+from omnifold_pub.observables.selection import Interval, Requirement
 from omnifold_pub.schemas import SCHEMA_VERSION, check
 from omnifold_pub.yaml_documents import read_document
 

@@ -2,111 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import InputError, ObservableError
+from omnifold_pub.errors import InputError
 from omnifold_pub.inputs.sample import Columns
-from omnifold_pub.messages import suggest
-from omnifold_pub.observables.expressions import Expression, parse
+from omnifold_pub.observables.selection import Interval, Requirement
 
-__all__ = ["Interval", "Requirement", "check_events"]
-
-FLOAT32_ROUNDING = 1e-6
-"""Relative; a little more than float32's."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A closed interval.
-
-    Attributes
-    ----------
-    minimum, maximum : float
-        Bounds, infinite where there is none.
-    """
-
-    minimum: float = -math.inf
-    maximum: float = math.inf
-
-    @classmethod
-    def from_document(cls, entry: Mapping[str, Any]) -> Self:
-        """Take the bounds of a document that its schema has accepted; null is no bound.
-
-        Raises
-        ------
-        ValueError
-            If no number lies between them.
-
-        Examples
-        --------
-        >>> Interval.from_document({"minimum": 10, "maximum": None})
-        Interval(minimum=10.0, maximum=inf)
-        """
-        minimum, maximum = entry["minimum"], entry["maximum"]
-        if minimum is not None and maximum is not None and minimum > maximum:
-            msg = f"expected a minimum of at most the maximum; found {minimum:g} and {maximum:g}"
-            raise ValueError(msg)
-        return cls(-math.inf if minimum is None else float(minimum), math.inf if maximum is None else float(maximum))
-
-    def contains(self, values: NDArray[Any], tolerance: float = 0.0) -> NDArray[np.bool_]:
-        """Tell for ``values[event]`` whether they lie inside, or at most ``tolerance`` beyond; NaN does not.
-
-        What rounding to float32 does is granted on top, as it is when a release is validated.
-        """
-        lowest = self.minimum - tolerance - FLOAT32_ROUNDING * abs(self.minimum)
-        highest = self.maximum + tolerance + FLOAT32_ROUNDING * abs(self.maximum)
-        inside: NDArray[np.bool_] = (values >= lowest) & (values <= highest)
-        return inside
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """One requirement of the fiducial selection.
-
-    Attributes
-    ----------
-    expression : Expression
-        Of the particle-level columns.
-    interval : Interval
-        Where it lies in the fiducial region.
-    tolerance : float
-        How far beyond a bound the stored precision may carry an event that is inside.
-    """
-
-    expression: Expression
-    interval: Interval
-    tolerance: float
-
-    @classmethod
-    def from_document(cls, entry: Mapping[str, Any], columns: Collection[str]) -> Self:
-        """Read one entry of ``fiducial.selection``; ``columns`` are the observables there are.
-
-        Raises
-        ------
-        ValueError
-            If the expression is not allowed, uses a column that is not there, or the bounds are the wrong way round.
-
-        Examples
-        --------
-        >>> entry = {"expression": "abs(eta_l1)", "minimum": None, "maximum": 2.5, "tolerance": 0}
-        >>> Requirement.from_document(entry, ["eta_l1"]).expression.columns
-        ('eta_l1',)
-        """
-        try:
-            expression = parse(entry["expression"])
-        except ObservableError as error:
-            raise ValueError(str(error)) from None
-        unknown = [name for name in expression.columns if name not in columns]
-        if unknown:
-            msg = f"{unknown[0]!r} is no observable of the analysis; {suggest(unknown[0], sorted(columns))}"
-            raise ValueError(msg)
-        return cls(expression, Interval.from_document(entry), float(entry["tolerance"]))
+__all__ = ["check_events"]
 
 
 def check_events(

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.format import layout
-from omnifold_pub.observables.expressions import Expression, parse
+from omnifold_pub.observables.expressions import parse
+from omnifold_pub.observables.selection import Interval, Requirement
 from omnifold_pub.validate.findings import Finding
 from omnifold_pub.validate.passes import Passes
 
@@ -19,7 +20,6 @@ __all__ = ["COLUMN_CHECKS", "column_findings"]
 COLUMN_CHECKS = ("event_id", "columns", "range", "fiducial")
 """Codes of the checks here."""
 
-_FLOAT32_ROUNDING = 1e-6
 _ROWS = 8 * layout.COLUMN_CHUNK
 """Events that an expression is computed for at once: it holds a dozen arrays of them."""
 
@@ -40,35 +40,23 @@ class _Extent:
 class _Cut:
     """One requirement of the fiducial selection, and the events that miss it."""
 
-    text: str
-    expression: Expression
-    minimum: float
-    maximum: float
-    tolerance: float
+    requirement: Requirement
     seen: int = 0
     outside: int = 0
     first: tuple[int, float] | None = field(default=None)
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> _Cut:
-        low, high = entry["minimum"], entry["maximum"]
-        return cls(
-            entry["expression"],
-            parse(entry["expression"]),
-            -np.inf if low is None else low,
-            np.inf if high is None else high,
-            entry["tolerance"],
-        )
+        return cls(Requirement(parse(entry["expression"]), Interval.of(entry), entry["tolerance"]))
 
     def look(self, start: int, columns: Mapping[str, NDArray[Any]]) -> None:
-        values = np.asarray(self.expression(columns), dtype=np.float64)
+        expression = self.requirement.expression
+        values = np.asarray(expression(columns), dtype=np.float64)
         present = np.ones(len(values), dtype=bool)
-        for name in self.expression.columns:
+        for name in expression.columns:
             present &= ~np.isnan(columns[name])
-        low = self.minimum - self.tolerance - _FLOAT32_ROUNDING * abs(self.minimum)
-        high = self.maximum + self.tolerance + _FLOAT32_ROUNDING * abs(self.maximum)
-        inside = np.isfinite(values) & (values >= low) & (values <= high)
-        bad = np.flatnonzero(present & ~inside)  # what is not finite, of present columns, is inside of nothing
+        # What is not finite, of present columns, is inside of nothing.
+        bad = np.flatnonzero(present & ~self.requirement.interval.contains(values, self.requirement.tolerance))
         self.seen += len(values)
         self.outside += len(bad)
         if len(bad) and self.first is None:
@@ -88,7 +76,7 @@ def column_findings(passes: Passes, metadata: dict[str, Any], prefix: str = "") 
     observables = {entry["name"]: entry for entry in metadata["observables"]}
     extents = {name: _Extent() for name in observables}
     paths = {name: f"{prefix}{layout.EVENTS}/{name}" for name in observables}
-    cut_on = sorted({name for cut in cuts for name in cut.expression.columns})
+    cut_on = sorted({name for cut in cuts for name in cut.requirement.expression.columns})
     together = [passes.blocks(paths[name], rows=_ROWS) for name in cut_on]
     for blocks in zip(*together, strict=True):  # these beside each other, so that none need be kept
         columns = {name: block for name, (_, block) in zip(cut_on, blocks, strict=True)}
@@ -103,12 +91,13 @@ def column_findings(passes: Passes, metadata: dict[str, Any], prefix: str = "") 
         yield from _extent_findings(f"/{paths[name]}", observable, extents[name])
     for cut in cuts:
         if cut.first is not None:
-            row, value = cut.first
+            (row, value), interval = cut.first, cut.requirement.interval
             yield Finding(
                 "fiducial",
                 "required",
                 f"/{prefix}{layout.EVENTS}",
-                f"{cut.minimum:g} <= {cut.text} <= {cut.maximum:g} (tolerance {cut.tolerance:g})",
+                f"{interval.minimum:g} <= {cut.requirement.expression.text} <= {interval.maximum:g} "
+                f"(tolerance {cut.requirement.tolerance:g})",
                 f"{cut.outside} of {cut.seen} events outside, the first in row {row} ({value:.6g})",
                 "Remove these events, or state the region that they are in.",
             )
@@ -137,10 +126,9 @@ def _extend(extent: _Extent, block: NDArray[Any], valid: dict[str, Any]) -> None
         return
     lowest, highest = float(values.min()), float(values.max())
     extent.lowest, extent.highest = min(extent.lowest, lowest), max(extent.highest, highest)
-    low = -np.inf if valid["minimum"] is None else valid["minimum"]
-    high = np.inf if valid["maximum"] is None else valid["maximum"]
-    if lowest < low - _FLOAT32_ROUNDING * abs(low) or highest > high + _FLOAT32_ROUNDING * abs(high):
-        extent.outside += int(((values < low) | (values > high)).sum())
+    interval = Interval.of(valid)
+    if not interval.contains(np.array([lowest, highest])).all():
+        extent.outside += int(((values < interval.minimum) | (values > interval.maximum)).sum())
 
 
 def _extent_findings(path: str, observable: dict[str, Any], extent: _Extent) -> Iterator[Finding]:

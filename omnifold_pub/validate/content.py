@@ -39,7 +39,7 @@ def _prefixes(metadata: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]
 def content_findings(store: Store, progress: Progress | None) -> Iterator[Finding]:
     """Read everything once and yield what is amiss; the structure has been checked before."""
     metadata, arrays = store.metadata, store.arrays
-    work = sum(array.dtype.itemsize * int(np.prod(array.shape)) for array in arrays.values())
+    work = layout.declared_bytes(metadata)
     with Passes(store, megabytes(progress, work, "validating")) as passes:
         passes.compare_metadata()
         others = set(arrays)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from omnifold_pub.deposit import Deposit, package
+from omnifold_pub.format.writing import ReleaseWriter
 
 EVENTS = 400
 
@@ -168,15 +167,19 @@ def write_release(path: Path, metadata: dict[str, Any]) -> Path:
     events = metadata["events"]
     rapidity = rng.normal(0, 1, events)
     rapidity[::5] = np.nan
-    with h5py.File(path, "w") as file:
-        file["metadata"] = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
-        file["event_id"] = np.arange(events)
-        file["events/n_jets"] = rng.poisson(2, events).astype(np.int32)
-        file["events/pT_ll"] = (200 + rng.exponential(60, events)).astype(np.float32)
-        file["events/y_j2"] = rapidity
-        nominal = rng.gamma(2, 0.001, events).astype(np.float32)
-        file["weights/nominal"] = nominal
-        file["weights/data_bootstrap"] = nominal[:, np.newaxis] * rng.poisson(1, (events, 6)).astype(np.float32)
+    arrays = {
+        "event_id": np.arange(events),
+        "events/n_jets": rng.poisson(2, events).astype(np.int32),
+        "events/pT_ll": (200 + rng.exponential(60, events)).astype(np.float32),
+        "events/y_j2": rapidity,
+    }
+    nominal = rng.gamma(2, 0.001, events).astype(np.float32)
+    arrays["weights/nominal"] = nominal
+    arrays["weights/data_bootstrap"] = nominal[:, np.newaxis] * rng.poisson(1, (events, 6)).astype(np.float32)
+    with ReleaseWriter(path) as writer:
+        for name, array in arrays.items():
+            writer.write(name, array.dtype.str, array.shape, [array])
+        writer.write_documents(metadata)
     return path
 
 

@@ -15,15 +15,15 @@ from markdown_it import MarkdownIt
 
 from omnifold_pub.deposit import Deposit
 from omnifold_pub.deposit.data_sheet import data_sheet
-from omnifold_pub.deposit.files import StoredFile
+from omnifold_pub.deposit.files import DepositFile
 
 Pack = Callable[..., Deposit]
 HOSTILE = "<script>x</script> [a](http://evil.example) `b` *c* | d\n\n# e ![f](g) &lt; ~~h~~ _i_ \\ [j]: k"
 
 
 def sheet(metadata: dict[str, Any]) -> str:
-    files = [StoredFile("release.h5", 10, "0" * 64)]
-    manifest = StoredFile("release.manifest.json", 20, "1" * 64)
+    files = [DepositFile("release.h5", 10, "0" * 64)]
+    manifest = DepositFile("release.manifest.json", 20, "1" * 64)
     descriptions = {"release.h5": "Events", "release.manifest.json": "Manifest", "README.md": "Data sheet"}
     return data_sheet(metadata, files, manifest=manifest, opened="release.h5", plugin=False, descriptions=descriptions)
 

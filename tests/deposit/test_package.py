@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from omnifold_pub.deposit import Deposit, files, package
 from omnifold_pub.errors import MissingExtraError, PublishError, ReleaseError
+from omnifold_pub.format.writing import ReleaseWriter
 from omnifold_pub.validate import Finding, Report
 
 Pack = Callable[..., Deposit]
@@ -138,8 +138,8 @@ def test_old_deposit_comes_back_if_the_new_one_cannot_take_its_name(
 
 
 def test_copy_that_differs_is_refused(pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def damaged(path: Path) -> files.StoredFile:
-        return files.StoredFile(path.name, 0, "0" * 64)
+    def damaged(path: Path) -> files.DepositFile:
+        return files.DepositFile(path.name, 0, "0" * 64)
 
     monkeypatch.setattr(files, "describe_file", damaged)
     with pytest.raises(PublishError, match=r"release\.h5: its copy .* expected sha256"):
@@ -171,8 +171,8 @@ def shards(folder: Path) -> dict[str, Any]:
     entries = []
     for i in range(2):
         path = folder / f"release_{i}.h5"
-        with h5py.File(path, "w") as file:
-            file["weights/nominal"] = np.full(200, i + 1, np.float32)
+        with ReleaseWriter(path) as writer:
+            writer.write("weights/nominal", "float32", (200,), [np.full(200, i + 1, np.float32)])
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         entries.append({"file": path.name, "sha256": digest, "bytes": len(content), "events": 200})

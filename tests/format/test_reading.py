@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import ReleaseError
-from omnifold_pub.format.reading import Concatenated, StoredDataset, StoredFile, digest, iterate_blocks
+from omnifold_pub.format.reading import Concatenated, StoredArray, StoredDataset, StoredFile, iterate_blocks
 
 SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], str]] = {
     "column": ((103,), (16,), "<f4"),
@@ -40,6 +40,14 @@ FILTERS: list[dict[str, Any]] = [
     {"shuffle": True},
     {},
 ]
+
+
+def digest(array: StoredArray) -> str:
+    """SHA-256 of what the blocks hold, one after the other."""
+    state = hashlib.sha256()
+    for _, block in iterate_blocks(array):
+        state.update(block.tobytes())
+    return state.hexdigest()
 
 
 def make_arrays(seed: int) -> dict[str, NDArray[Any]]:

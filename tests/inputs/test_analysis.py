@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import AnalysisError, InputError
 from omnifold_pub.inputs.analysis import parse_analysis, read_analysis
-from omnifold_pub.inputs.fiducial import Interval
 from omnifold_pub.inputs.reader import read_inputs
+from omnifold_pub.observables.selection import Interval
 
 Document = dict[str, Any]
 WriteAnalysis = Callable[..., Path]

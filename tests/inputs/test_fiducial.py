@@ -9,8 +9,9 @@ import uproot
 
 from omnifold_pub.errors import InputError
 from omnifold_pub.inputs.analysis import Analysis, read_analysis
-from omnifold_pub.inputs.fiducial import Interval, Requirement, check_events
+from omnifold_pub.inputs.fiducial import check_events
 from omnifold_pub.inputs.sample import Columns
+from omnifold_pub.observables.selection import Interval, Requirement
 
 INF = float("inf")
 NAN = float("nan")

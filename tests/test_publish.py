@@ -78,7 +78,12 @@ for source in sources:
         arrays = {name: array.read().tobytes() for name, array in release.datasets.items()}
     wholes[source.metadata["title"]] = arrays
 publish(sources[0], target, overwrite=True, **shards)
-for number, delay in enumerate(map(float, sys.argv[4:])):
+kills, longest = int(sys.argv[4]), float(sys.argv[5])
+delays = conftest.np.random.default_rng(5).uniform(0.0, longest, 20 * kills)
+titles, at_work = set(), False
+for number, delay in enumerate(delays):
+    if number >= kills and len(titles) == 2 and at_work:
+        break  # a slow machine may need more than the kills that were asked for
     child = os.fork()
     if child == 0:
         try:
@@ -95,6 +100,8 @@ for number, delay in enumerate(map(float, sys.argv[4:])):
         same = wholes[title] == {name: array.read().tobytes() for name, array in release.datasets.items()}
     report = verify(target)
     names = sorted(path.name for path in folder.iterdir())
+    titles.add(title)
+    at_work = at_work or any(name.endswith(".part") for name in names)
     print(json.dumps([os.WTERMSIG(status), title, same, report.valid, names]))
 """
 )
@@ -1060,19 +1067,23 @@ class TestAKilledPublisher:
     def test_leaves_one_whole_release_and_no_wrong_manifest(
         self, folder: Path, name: str, kills: int, longest: float
     ) -> None:
-        delays = np.random.default_rng(5).uniform(0.0, longest, kills)
-        found = [json.loads(line) for line in run(KILLED, folder, name, *delays)]
-        assert [signal for signal, *_ in found] == [9] * kills
+        found = [json.loads(line) for line in run(KILLED, folder, name, kills, longest)]
+        assert len(found) >= kills
+        assert {signal for signal, *_ in found} == {9}
         assert {title for _, title, *_ in found} == {"first", "second"}
         assert all(same and valid for _, _, same, valid, _ in found)
         assert sum(check_strays(names, name, "release.manifest.json") for *_, names in found), (
             "nobody was killed at work"
         )
-        time.sleep(0.2)  # a copy of the last victim that inspects a file holds its locks for a moment
         result = make_result(events=120, members=4)
         options = {"shard_events": 50} if "manifest" in name else {}
-        path = publish(result, folder / name, overwrite=True, **options)  # type: ignore[arg-type]
-        assert not [file.name for file in folder.iterdir() if file.name.endswith(".part")]
+        patience = time.monotonic() + 20.0
+        while True:  # a copy of the last victim that inspects a file holds its locks for a moment
+            path = publish(result, folder / name, overwrite=True, **options)  # type: ignore[arg-type]
+            left = [file.name for file in folder.iterdir() if file.name.endswith(".part")]
+            if not left or time.monotonic() > patience:
+                break
+        assert not left
         assert verify(path).valid
         assert bits(read_with_ours(path)) == bits(flat(result))
 

@@ -102,8 +102,8 @@ def check_closure(measurements: Mapping[str, Measurement], prior: Theory, truth:
     """
     rows = []
     for name, measured in measurements.items():
-        expected, _ = truth.predict(measured.observables, unit=measured.unit)
-        before, _ = prior.predict(measured.observables, unit=measured.unit)
+        expected, _ = truth.predict(measured)
+        before, _ = prior.predict(measured)
         test = measured.chi2(expected)
         distance = squared_distance(before - expected, measured.covariance())
         rows.append(ClosureRow(name, test.bins, distance, test.chi2, test.p_value))
@@ -197,7 +197,7 @@ def _draw(
             progress(len(pictures), total, "drawing")
             curves = []
             for source, colour, line in ((prior, "#c1440e", "--"), (theory, "#6a3d9a", "-."), (truth, "black", "-")):
-                values, covariance = source.predict(measured.observables, unit=measured.unit)
+                values, covariance = source.predict(measured)
                 errors = None if source is prior else np.sqrt(np.diag(covariance))
                 curves.append(plots.Curve(source.name, values, colour, line, errors))
             figure = plots.spectrum_figure(measured, curves=curves, title=title)

@@ -6,42 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from omnifold_pub.errors import ObservableError
+from omnifold_pub.estimators.base import BinnedStatistic, Statistic
+from omnifold_pub.estimators.histogram import Histogram
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis
-from omnifold_pub.observables.events import Definition, Events, NanRule, evaluate
-from omnifold_pub.statistics.components import Component, ComponentResult
+from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult
 from omnifold_pub.statistics.inference import Chi2, chi2_test
-from omnifold_pub.statistics.sums import BinIndex
+from omnifold_pub.statistics.shape import kept_bins
+from omnifold_pub.statistics.shape import shape_only as compare_shapes
 
-__all__ = ["BinnedObservable", "ClosureSpectra", "Estimate", "JointMeasurement", "Measurement", "bin_index"]
+__all__ = ["ClosureSpectra", "Estimate", "JointMeasurement", "Measurement"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class BinnedObservable:
-    """What was histogrammed.
-
-    Attributes
-    ----------
-    name : str
-        Name under which it is known in a joint measurement.
-    definition : str or callable
-        Column, expression or function.
-    axis : Axis
-        Its bins.
-    nan : {"error", "drop"}
-        Rule for undefined values, see `omnifold_pub.observables.events.evaluate`.
-    """
-
-    name: str
-    definition: Definition
-    axis: Axis
-    nan: NanRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,32 +30,20 @@ class ClosureSpectra:
 
     Attributes
     ----------
-    observable : BinnedObservable
+    statistic : BinnedStatistic
         What was histogrammed.
     unit : str
-        Of the spectra: integrated over each bin, not divided by its width.
+        Of the spectra.
     unfolded : numpy.ndarray
         ``[bin]``: what the unfolding found.
     target : numpy.ndarray
         ``[bin]``: what it should have found.
     """
 
-    observable: BinnedObservable
+    statistic: BinnedStatistic
     unit: str
     unfolded: Vector
     target: Vector
-
-
-def bin_index(observables: Sequence[BinnedObservable], events: Events) -> BinIndex:
-    """Compute observables for every event and find its bins.
-
-    Raises
-    ------
-    ObservableError
-        If an observable cannot be computed from the events.
-    """
-    indices = [o.axis.bins_of(evaluate(o.definition, events, nan=o.nan)) for o in observables]
-    return BinIndex(indices, [len(o.axis) for o in observables])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,15 +56,52 @@ class Estimate:
         ``T_0[bin]``.
     results : tuple of ComponentResult
         What each component does to it.
+    statistics : tuple of Statistic
+        What was computed; one, or several whose numbers are numbered through.
+    sizes : tuple of int
+        Numbers of each.
+    units : tuple of str
+        Of each; ``"1"`` for pure numbers, empty where its numbers differ in theirs or nobody knows.
+    weight_unit : str
+        Of the weights: ``pb`` or ``fb``.
+    effective_events : numpy.ndarray
+        ``(sum w)**2 / sum w**2`` behind each number, from the nominal weights; NaN where a function was called.
+    central : {"mean", "median", "single"}
+        How the nominal weights were made of the ensemble.
     """
 
     nominal: Vector
     results: tuple[ComponentResult, ...]
+    statistics: tuple[Statistic, ...]
+    sizes: tuple[int, ...]
+    units: tuple[str, ...]
+    weight_unit: str
+    effective_events: Vector
+    central: CentralRule
 
     def __repr__(self) -> str:
         """Return values and uncertainties, shortened as numpy does."""
         with np.printoptions(precision=4, threshold=8, edgeitems=3):
             return f"<{type(self).__name__}: {self.nominal} +- {self.uncertainties()}>"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the statistics."""
+        return tuple(statistic.name for statistic in self.statistics)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each number is: of a histogram, the edges of the bin."""
+        labels: list[str] = []
+        for statistic, size in zip(self.statistics, self.sizes, strict=True):
+            known = statistic.labels or tuple(f"{statistic.name}[{i}]" for i in range(size))
+            labels += known
+        return tuple(labels)
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values; empty if they differ in theirs."""
+        return self.units[0] if len(set(self.units)) == 1 else ""
 
     def values(self) -> Vector:
         """Return ``T_0[bin]``."""
@@ -162,17 +167,38 @@ class Estimate:
         shift: Vector = result.members.mean(axis=0) - self.nominal
         return shift
 
-    def chi2(self, prediction: Vector, covariance: Matrix | None = None, *, leave_out: Sequence[str] = ()) -> Chi2:
+    def chi2(
+        self,
+        prediction: ArrayLike,
+        covariance: ArrayLike | None = None,
+        *,
+        leave_out: Sequence[str] = (),
+        shape_only: bool = False,
+        decorrelate: Sequence[str] = (),
+        pseudo_inverse: bool = False,
+    ) -> Chi2:
         """Test a prediction.
 
         Parameters
         ----------
-        prediction : numpy.ndarray
+        prediction : array_like
             ``T[bin]`` that it predicts.
-        covariance : numpy.ndarray, optional
+        covariance : array_like, optional
             ``covariance[bin, bin]`` of the prediction itself.
         leave_out : sequence of str
             Components that the test must not use (what pseudo-data did not vary, for example).
+        shape_only : bool
+            Compare spectra normalised to one, each statistic by itself and with one bin less, see
+            `omnifold_pub.statistics.shape`.
+        decorrelate : sequence of str
+            Two-point components that count bin by bin in this test.
+        pseudo_inverse : bool
+            Use the pseudo-inverse where the covariance has no inverse.
+
+        Returns
+        -------
+        Chi2
+            chi2, degrees of freedom, rank, replicas, effective events per bin, p-value and where it comes from.
 
         Raises
         ------
@@ -181,109 +207,152 @@ class Estimate:
         ObservableError
             If the prediction has another number of bins, or a component is unknown.
         """
-        prediction = np.asarray(prediction, dtype=np.float64)
-        if prediction.shape != self.nominal.shape:
-            msg = f"expected a prediction of {len(self.nominal)} bins; found an array of shape {prediction.shape}"
+        predicted = np.asarray(prediction, dtype=np.float64)
+        if predicted.shape not in (self.nominal.shape, self.values().shape):
+            msg = f"expected a prediction of {len(self.nominal)} bins; found an array of shape {predicted.shape}"
             raise ObservableError(msg)
+        predicted = predicted.ravel()
         omitted = {self._result(name).component.name for name in leave_out}
-        used = [result for result in self.results if result.component.name not in omitted]
-        return chi2_test(self.nominal - prediction, used, covariance)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Measurement(Estimate):
-    """The histogram of one observable: cross section per bin, and its covariance.
-
-    Follows the Unified Histogram Interface (``values()``, ``variances()``, ``counts()``, ``axes``, ``kind``),
-    so that `hist` and `mplhep` take it as it is.
-
-    Attributes
-    ----------
-    observable : BinnedObservable
-        What was histogrammed.
-    unit : str
-        Of the values (``pb`` or ``fb``): integrated over each bin, not divided by its width.
-    effective_events : numpy.ndarray
-        ``(sum w)**2 / sum w**2`` per bin, from the nominal weights.
-    """
-
-    observable: BinnedObservable
-    unit: str
-    effective_events: Vector
-
-    @property
-    def axes(self) -> tuple[Axis, ...]:
-        """The one axis."""
-        return (self.observable.axis,)
-
-    @property
-    def kind(self) -> str:
-        """UHI kind."""
-        return "COUNT"
-
-    def variances(self) -> Vector:
-        """Return ``diag(covariance)[bin]``."""
-        return np.diag(self.covariance()).copy()
-
-    def counts(self) -> Vector:
-        """Return effective events per bin."""
-        return self.effective_events.copy()
+        used: Sequence[ComponentResult] = [r for r in self.results if r.component.name not in omitted]
+        extra = None if covariance is None else np.asarray(covariance, dtype=np.float64)
+        residual = self.nominal - predicted
+        effective = self.effective_events
+        if shape_only:
+            for statistic in self.statistics:
+                if not isinstance(statistic, Histogram) or statistic.density:
+                    what = "densities" if isinstance(statistic, Histogram) else type(statistic).__name__.lower()
+                    msg = f"shape_only: expected contents of bins; found {what} ({shorten(statistic.name)})"
+                    raise ObservableError(msg)
+            residual, used, extra = compare_shapes(
+                self.nominal,
+                used,
+                predicted,
+                covariance=extra,
+                groups=self.slices,
+                central=self.central,
+                decorrelate=decorrelate,
+            )
+            effective, decorrelate = effective[kept_bins(self.slices)], ()
+        return chi2_test(
+            residual,
+            used,
+            extra,
+            decorrelate=decorrelate,
+            pseudo_inverse=pseudo_inverse,
+            effective_events=effective,
+        )
 
     @property
-    def observables(self) -> tuple[BinnedObservable, ...]:
-        """The one observable, in a tuple."""
-        return (self.observable,)
+    def slices(self) -> tuple[slice, ...]:
+        """Where the numbers of each statistic are among all."""
+        stops = np.cumsum(self.sizes)
+        return tuple(slice(int(stop) - size, int(stop)) for stop, size in zip(stops, self.sizes, strict=True))
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class JointMeasurement(Estimate):
-    """Histograms of several observables, bins numbered through, with the covariance between them.
-
-    Attributes
-    ----------
-    observables : tuple of BinnedObservable
-        In the order of the bins.
-    unit : str
-        Of the values.
-    effective_events : numpy.ndarray
-        Per bin, over all observables.
-    """
-
-    observables: tuple[BinnedObservable, ...]
-    unit: str
-    effective_events: Vector
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the observables."""
-        return tuple(observable.name for observable in self.observables)
-
-    def slice(self, name: str) -> slice:
-        """Return where an observable's bins are among all bins.
-
-        Raises
-        ------
-        ObservableError
-            If there is no observable of that name.
-        """
-        start = 0
-        for observable in self.observables:
-            stop = start + len(observable.axis)
-            if observable.name == name:
-                return slice(start, stop)
-            start = stop
-        msg = f"no observable {shorten(name)} in this measurement; there are {', '.join(self.names)}"
-        raise ObservableError(msg)
-
-    def __getitem__(self, name: str) -> Measurement:
-        """Return one observable's measurement: its block of everything."""
-        bins = self.slice(name)
-        return Measurement(
+    def _part(self, number: int) -> Estimate:
+        """Return one statistic: its block of everything."""
+        chosen, bins = self.statistics[number], self.slices[number]
+        kind = Measurement if isinstance(chosen, BinnedStatistic) else Estimate
+        return kind(
             nominal=self.nominal[bins],
             results=tuple(
                 ComponentResult(r.component, r.members[:, bins], r.covariance[bins, bins]) for r in self.results
             ),
-            observable=self.observables[self.names.index(name)],
-            unit=self.unit,
+            statistics=(chosen,),
+            sizes=(self.sizes[number],),
+            units=(self.units[number],),
+            weight_unit=self.weight_unit,
             effective_events=self.effective_events[bins],
+            central=self.central,
         )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measurement(Estimate):
+    """A histogram, profile or ratio of one or several observables, and its covariance.
+
+    Follows the Unified Histogram Interface (``values()``, ``variances()``, ``counts()``, ``axes``, ``kind``),
+    so that `hist` and `mplhep` take it as it is. ``values()``, ``variances()`` and ``counts()`` have one dimension for
+    each axis; everything else numbers the bins through, the last axis running fastest.
+    """
+
+    @property
+    def statistic(self) -> BinnedStatistic:
+        """What was measured."""
+        statistic = self.statistics[0]
+        assert isinstance(statistic, BinnedStatistic)  # noqa: S101 - who makes one sees to it
+        return statistic
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.statistic.name
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """One axis for each observable that it is binned in."""
+        return self.statistic.axes
+
+    @property
+    def kind(self) -> str:
+        """UHI kind: ``COUNT``, or ``MEAN`` of a profile or a ratio."""
+        return self.statistic.kind
+
+    def _shaped(self, numbers: Vector) -> Vector:
+        return numbers.reshape([len(axis) for axis in self.axes])
+
+    def values(self) -> Vector:
+        """Return ``T_0[bin, ...]``, one dimension for each axis."""
+        return self._shaped(self.nominal.copy())
+
+    def variances(self) -> Vector:
+        """Return the diagonal of the covariance, ``[bin, ...]``."""
+        return self._shaped(np.diag(self.covariance()).copy())
+
+    def counts(self) -> Vector:
+        """Return effective events, ``[bin, ...]``."""
+        return self._shaped(self.effective_events.copy())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class JointMeasurement(Estimate):
+    """Several statistics of the same events, bins numbered through, with the covariance between them."""
+
+    def _number(self, name: str) -> int:
+        if name not in self.names:
+            msg = f"no observable {shorten(name)} in this measurement; there are {', '.join(self.names)}"
+            raise ObservableError(msg)
+        return self.names.index(name)
+
+    def slice(self, name: str) -> slice:
+        """Return where a statistic's bins are among all bins.
+
+        Raises
+        ------
+        ObservableError
+            If there is none of that name.
+        """
+        return self.slices[self._number(name)]
+
+    def __getitem__(self, name: str) -> Measurement:
+        """Return one statistic's measurement: its block of everything.
+
+        Raises
+        ------
+        ObservableError
+            If there is none of that name, or it has no bins: see `part`.
+        """
+        found = self.part(name)
+        if not isinstance(found, Measurement):
+            msg = f"{shorten(name)} has no bins; ask for part({name!r})"
+            raise ObservableError(msg)
+        return found
+
+    def part(self, name: str) -> Estimate:
+        """Return one statistic of any kind: its block of everything.
+
+        Raises
+        ------
+        ObservableError
+            If there is none of that name.
+        """
+        return self._part(self._number(name))

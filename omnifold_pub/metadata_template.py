@@ -99,15 +99,15 @@ def _entry(key: str, schema: Schema, path: str, *, note: str = "") -> list[str]:
     if schema.get("type") == "object":  # any names
         body = [f"{key}:  # {BLANK}", *_commented([f"  {name}: {BLANK}" for name in schema["examples"][0]])]
     elif schema.get("type") == "array":
-        items = _items(resolve(schema["items"]), f"{path}[]")
-        if schema.get("minItems") or note:
+        items, optional = _items(resolve(schema["items"]), f"{path}[]"), bool(note)
+        if schema.get("minItems") or optional:
             form_and_example += ", one or more"
         else:
             form_and_example += "; [] if there is none"
         if absent := FILLED_IN_BY_PUBLISH.get(f"{path}[]"):
             note = f"{note} Left out of each, publishing fills it in: {', '.join(absent)}.".lstrip()
-        if len(items) == 1 and (schema.get("minItems") or note):
-            body = [f"{key}:", *_indented(items[0])]
+        if optional or (len(items) == 1 and schema.get("minItems")):  # optional: a comment as a whole
+            body = [f"{key}:", *_indented([line for item in items for line in item])]
         else:
             body = [f"{key}:  # {BLANK}", *_commented(_indented([line for item in items for line in item]))]
     return [*_prose(schema["description"], f"{form_and_example}.", note), *body]
@@ -124,12 +124,18 @@ def _split(lines: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _items(schema: Schema, path: str) -> list[list[str]]:
-    """Return the lines of a list's example items: one, or one for each choice that asks for keys of its own."""
+    """Return the lines of a list's example items: one, or one for each choice that asks for keys of its own.
+
+    A choice is a value of one key, or between the keys of which any item has one.
+    """
     if "properties" not in schema:
         return [[f"- {BLANK}"]]
     choices = _choices(schema)
     if not choices:
-        return [_item(_mapping(schema, path))]
+        alternatives = _needed(schema, dict.fromkeys(schema["required"], BLANK))
+        if not any(alternatives):
+            return [_item(_mapping(schema, path))]
+        choices = [("", "", alternatives)]
     absent = FILLED_IN_BY_PUBLISH.get(path, ())
     left = [key for key in schema["properties"] if key not in (*schema["required"], *absent)]
     explained: dict[str, list[str]] = {}  # saying the same once is enough

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from omnifold_pub.estimators.base import BinnedStatistic
 from omnifold_pub.extras import require
 from omnifold_pub.measurement import Estimate, JointMeasurement, Measurement
 
@@ -68,13 +69,13 @@ def style() -> AbstractContextManager[None]:
 
 
 def _per_width(measurement: Measurement, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    divided: NDArray[np.float64] = values / measurement.observable.axis.widths
+    divided: NDArray[np.float64] = values / measurement.axes[0].widths
     return divided
 
 
 def _units(measurement: Measurement) -> tuple[str, str]:
     """Return the axis label of the observable, and that of its cross section."""
-    label = measurement.observable.axis.label
+    label = measurement.axes[0].label
     symbol, _, rest = label.partition(" [")
     if not symbol.startswith("$"):
         return label, rf"$\mathrm{{d}}\sigma/\mathrm{{d}}x$ [{measurement.unit} / unit of $x$]"
@@ -87,7 +88,7 @@ def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes
     require("mplhep", extra="plot", purpose="Drawing")
     import mplhep
 
-    edges = measurement.observable.axis.edges
+    edges = measurement.axes[0].edges
     values, errors = measurement.values(), measurement.uncertainties()
     ax.stairs(
         _per_width(measurement, values + errors),
@@ -100,7 +101,7 @@ def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes
     for curve in curves:
         scaled = _per_width(measurement, curve.values)
         mplhep.histplot(scaled, edges, ax=ax, color=curve.colour, ls=curve.linestyle, label=curve.label, yerr=False)
-    centers = measurement.observable.axis.centers
+    centers = measurement.axes[0].centers
     ax.plot(centers, _per_width(measurement, values), "o", color="black", markersize=4, label="measured")
     positive = values > 0
     density = _per_width(measurement, values)
@@ -136,7 +137,7 @@ def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -
     require("mplhep", extra="plot", purpose="Drawing")
     import mplhep
 
-    edges, values = measurement.observable.axis.edges, measurement.values()
+    edges, values = measurement.axes[0].edges, measurement.values()
     sizes = {component.name: measurement.uncertainties(component.name) for component in measurement.components}
     ordered = sorted(sizes, key=lambda name: float(np.nansum(_over(sizes[name], values))), reverse=True)
     variance = np.cumsum([sizes[name] ** 2 for name in ordered], axis=0)
@@ -195,11 +196,14 @@ def correlation(measurement: Estimate, *, component: str | None = None, ax: Axes
     ax.minorticks_off()
     ax.tick_params(length=0, which="both")
     if isinstance(measurement, JointMeasurement):
-        slices = [measurement.slice(name) for name in measurement.names]
+        slices = measurement.slices
         for one in slices[:-1]:
             ax.axhline(one.stop, color="black", linewidth=0.8)
             ax.axvline(one.stop, color="black", linewidth=0.8)
-        labels = [o.axis.label.partition(" [")[0] for o in measurement.observables]
+        labels = [
+            s.axes[0].label.partition(" [")[0] if isinstance(s, BinnedStatistic) else s.name
+            for s in measurement.statistics
+        ]
         middles = [(one.start + one.stop) / 2 for one in slices]
         ax.set_xticks(middles, labels, rotation=35, ha="right")
         ax.set_yticks(middles, labels)

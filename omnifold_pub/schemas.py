@@ -24,7 +24,7 @@ from omnifold_pub.messages import shorten
 
 __all__ = ["SCHEMA_VERSION", "Problem", "SchemaName", "check", "load_schema"]
 
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"
 
 SchemaName = Literal["analysis", "campaign", "manifest", "measurement", "release", "report"]
 
@@ -143,7 +143,7 @@ def _problem(error: ValidationError) -> Problem:
             expected = " or ".join(value) if isinstance(value, list) else value
         case "not" if set(value) == {"required"} and isinstance(instance, dict):
             held = ", ".join(f"{key}: {_brief(instance[key])}" for key in value["required"])
-            return Problem(path, f"expected no key {', '.join(value['required'])}", held)
+            return Problem(path, f"expected no key {', '.join(value['required'])}{_reason(error)}", held)
         case "not" if set(value) <= {"const", "description"}:
             expected = f"anything but {value['const']!r}"
         case "oneOf":
@@ -154,7 +154,7 @@ def _problem(error: ValidationError) -> Problem:
 
 
 def _reason(error: ValidationError) -> str:
-    """Say why a condition asks for a constant, where the schema says it."""
+    """Say why a condition asks for it, where the schema says so."""
     conditional = {"then", "else"} & set(error.absolute_schema_path)
     reason = error.schema.get("description", "") if conditional and isinstance(error.schema, dict) else ""
     return f" ({reason.rstrip('.')})" if reason else ""
@@ -236,7 +236,7 @@ _Validator = extend(Draft202012Validator, {"items": _items})  # type: ignore[no-
 def check(document: object, name: SchemaName) -> list[Problem]:
     """Return the problems of a document in its order, `MOST_PROBLEMS` of them at most; an empty list if there is none.
 
-    >>> check({"schema_version": "1.0.0"}, "analysis")[0].expected.startswith("expected the keys title")
+    >>> check({"schema_version": "1.1.0"}, "analysis")[0].expected.startswith("expected the keys title")
     True
     """
     unquotable = _unquotable(document)

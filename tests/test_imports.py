@@ -14,9 +14,9 @@ import omnifold_pub
 FLOORS = (
     {"errors", "messages", "progress"},
     {"atomic", "extras", "files", "observables", "schemas"},
-    {"statistics", "yaml_documents"},
+    {"estimators", "statistics", "yaml_documents"},
     {"format", "metadata", "precision"},
-    {"inputs", "measurement", "metadata_template"},
+    {"accumulation", "inputs", "measurement", "metadata_template"},
     {"unfold"},
     {"sources", "validate"},
     {"integrity", "publish", "release"},

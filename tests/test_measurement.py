@@ -241,7 +241,7 @@ def test_the_bins_of_an_observable_are_found_by_name(joint: JointMeasurement) ->
     assert joint.slice("double") == slice(4, 7)
     np.testing.assert_array_equal(joint["double"].values(), joint.values()[4:])
     np.testing.assert_array_equal(joint["double"].axes[0].edges, 2 * Y_EDGES)
-    assert joint["double"].observables == (joint.observables[1],)
+    assert joint["double"].statistics == (joint.statistics[1],)
 
 
 def test_an_unknown_observable_is_named_with_those_there_are(joint: JointMeasurement) -> None:

@@ -35,7 +35,7 @@ NEEDED_BY_KIND = [
 
 @pytest.fixture(scope="module")
 def schema(project: Path) -> Document:
-    document: Document = json.loads((project / "schemas/1.0.0/release.schema.json").read_text())
+    document: Document = json.loads((project / "schemas/1.1.0/release.schema.json").read_text())
     return document
 
 
@@ -344,7 +344,7 @@ def test_all_problems_are_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_metadata(path)
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"{path}: not the metadata of a release of schema 1.0.0:"
+    assert lines[0] == f"{path}: not the metadata of a release of schema 1.1.0:"
     assert lines[1:] == [f"  {problem}" for problem in find_problems(yaml.safe_load(template()))]
 
 

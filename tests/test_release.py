@@ -243,7 +243,7 @@ def test_a_closure_test_is_repeated_for_any_observable(release: Release, result:
     assert weights.target is not None
     assert weights.unfolded is not None
     spectra = release.closure("dd", "2 * x", 2 * X_EDGES)
-    assert (spectra.unit, spectra.observable.name) == ("pb", "2 * x")
+    assert (spectra.unit, spectra.statistic.name) == ("pb", "2 * x")
     x = result.columns["x"][:]
     np.testing.assert_allclose(spectra.target, histogram(x, X_EDGES, weights.target[:]), rtol=1e-12)
     np.testing.assert_allclose(spectra.unfolded, histogram(x, X_EDGES, weights.unfolded[:]), rtol=1e-12)

@@ -37,7 +37,11 @@ def properties(schema: Any, path: str = "") -> Iterator[tuple[str, Schema]]:
 def release_metadata(result: UnfoldingResult) -> Schema:
     """Return metadata with a stand-in for all that publishing fills in."""
     covariance = {"estimator": "x", "centre": "x", "divisor": "x", "correlation": "estimated"}
-    filled = {"schema_version": "1.0.0", "created": "2026-01-31T12:00:00Z", "events": len(result.columns["x"][:])}
+    filled = {
+        "schema_version": SCHEMA_VERSION,
+        "created": "2026-01-31T12:00:00Z",
+        "events": len(result.columns["x"][:]),
+    }
     metadata = copy.deepcopy(result.metadata) | filled
     for component in metadata["components"]:
         component.setdefault("covariance", covariance)
@@ -117,7 +121,17 @@ def test_every_example_of_a_release_is_valid() -> None:
 def test_words_that_both_schemas_use_mean_the_same() -> None:
     shared = [load_schema(name)["$defs"] for name in NAMES]
     both = set(shared[0]) & set(shared[1])
-    assert {"fiducial", "objects", "closure", "validity", "creators", "licence", "luminosity", "text"} <= both
+    assert {
+        "four_momenta",
+        "fiducial",
+        "objects",
+        "closure",
+        "validity",
+        "creators",
+        "licence",
+        "luminosity",
+        "text",
+    } <= both
     assert {key for key in both if shared[0][key] != shared[1][key]} == set()
 
 
@@ -175,7 +189,7 @@ def changed(document: Schema, path: list[str | int], value: object) -> Schema:
     [
         (["observables", 3, "unit"], 5, Problem("observables[3].unit", "expected string", "5")),
         (["weight_unit"], "nb", Problem("weight_unit", "expected one of pb, fb", "'nb'")),
-        (["schema_version"], "2.0.0", Problem("schema_version", "expected '1.0.0'", "'2.0.0'")),
+        (["schema_version"], "2.0.0", Problem("schema_version", "expected one of 1.0.0, 1.1.0", "'2.0.0'")),
         (["luminosity", "value"], 0, Problem("luminosity.value", "expected exclusiveMinimum 0", "0")),
         (
             ["inputs", "variations", 1, "tree"],

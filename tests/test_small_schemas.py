@@ -16,6 +16,7 @@ from referencing import Registry
 
 from omnifold_pub.measurement import BinnedObservable, JointMeasurement
 from omnifold_pub.observables.binning import Axis
+from omnifold_pub.schemas import SCHEMA_VERSION
 from omnifold_pub.statistics.components import Component, ComponentResult
 from omnifold_pub.validate.findings import Finding, Report
 
@@ -28,7 +29,7 @@ NAMES = ["campaign", "report", "measurement", "manifest"]
 @pytest.fixture(scope="module")
 def load(project: Path) -> Load:
     def read(name: str) -> Schema:
-        schema: Schema = json.loads((project / "schemas" / "1.0.0" / f"{name}.schema.json").read_text())
+        schema: Schema = json.loads((project / "schemas" / SCHEMA_VERSION / f"{name}.schema.json").read_text())
         return schema
 
     return read
@@ -65,7 +66,7 @@ def declared(schema: Schema) -> Iterator[tuple[str, Schema]]:
 def test_schemas_are_valid_2020_12_and_named(load: Load, name: str) -> None:
     schema = load(name)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["$id"] == f"urn:omnifold-pub:1.0.0:{name}"
+    assert schema["$id"] == f"urn:omnifold-pub:{SCHEMA_VERSION}:{name}"
     assert schema["title"].startswith("omnifold_pub ")
     Draft202012Validator.check_schema(schema)
 
@@ -142,7 +143,7 @@ def report() -> Schema:
     )
     document = Report("release.h5", ("readable", "schema", "finite_weights", "negative_weights"), findings).to_dict()
     version = metadata.version("omnifold-pub")
-    return {**document, "schema_version": "1.0.0", "kind": "validation report", "omnifold_pub": version}
+    return {**document, "schema_version": SCHEMA_VERSION, "kind": "validation report", "omnifold_pub": version}
 
 
 def joint_measurement() -> JointMeasurement:
@@ -167,7 +168,7 @@ def joint_measurement() -> JointMeasurement:
 def measurement() -> Schema:
     joint = joint_measurement()
     return {
-        "schema_version": "1.0.0",
+        "schema_version": SCHEMA_VERSION,
         "kind": "measurement",
         "unit": joint.unit,
         "observables": [
@@ -193,7 +194,7 @@ def measurement() -> Schema:
 def manifest() -> Schema:
     files = [{"file": f"release_{i}.h5", "sha256": f"{i:064x}", "bytes": 1000 + i, "events": 10} for i in range(3)]
     return {
-        "schema_version": "1.0.0",
+        "schema_version": SCHEMA_VERSION,
         "kind": "manifest",
         "title": "Z+jets",
         "created": "2026-01-31T12:00:00+00:00",

@@ -18,6 +18,8 @@ import pytest
 from omnifold_pub import UnfoldingResult, open_release, publish
 from omnifold_pub.format.layout import declared_datasets
 from omnifold_pub.observables.expressions import FUNCTIONS
+from omnifold_pub.observables.momenta import FourMomentum, vector_of
+from omnifold_pub.schemas import SCHEMA_VERSION
 from omnifold_pub.statistics.components import covariance_convention
 from omnifold_pub.statistics.resampling import poisson_multiplicities
 
@@ -109,6 +111,55 @@ def test_the_table_of_components_states_what_readers_do(specification: str) -> N
         assert (convention["centre"], convention["divisor"]) == (centre, divisor), kind
 
 
+def test_the_page_and_its_links_are_of_the_present_version(specification: str, project: Path) -> None:
+    assert specification.startswith(f"# The release format of an unbinned measurement, version {SCHEMA_VERSION}\n")
+    links = re.findall(r"\]\(([^)]*)\)", specification)
+    assert {link.split("/")[0] for link in links} == {SCHEMA_VERSION}
+    assert all((project / "schemas" / link).is_file() for link in links)
+    history = re.findall(r"^\| (\d+\.\d+\.\d+) \|", specification, re.MULTILINE)
+    assert history == sorted((path.name for path in (project / "schemas").iterdir() if path.is_dir()), reverse=True)
+
+
+def test_every_key_that_is_new_is_named_with_its_version(specification: str, project: Path) -> None:
+    old, new = (
+        set(re.findall(r'^ *"(\w+)":', (project / f"schemas/{version}/release.schema.json").read_text(), re.MULTILINE))
+        for version in ("1.0.0", "1.1.0")
+    )
+    added = {key for key in new - old if key not in {"if", "then", "allOf", "oneOf", "not"}}
+    row = re.search(r"^\| 1\.1\.0 \| (.*) \|$", specification, re.MULTILINE)
+    assert row is not None
+    assert set(re.findall(r"`(\w+)`", row[1])) - {"validity"} == {
+        "four_momenta",
+        "ranges",
+        "minimum_effective_data_events_per_bin",
+    }
+    inside = {"note", "pt", "eta", "rapidity", "phi", "mass", "expression", "minimum", "maximum"}
+    assert added - inside == {"four_momenta", "ranges", "minimum_effective_data_events_per_bin"}
+
+
+def test_four_momenta_are_those_of_the_formulas(specification: str) -> None:
+    """With nothing but the lines of the page, read as Python."""
+    text = specification.split("### Four-momenta")[1].split("```text\n")[1].split("```")[0]
+    px, py, by_eta, by_y, energy = re.match(
+        r"px = (.*?)  +py = (.*?)  +pz = (.*?)  or  (.*?)  +E\^2 = (.*)", text.strip()
+    ).groups()  # type: ignore[union-attr]
+    pt, phi, along, m = 31.0, 2.0, -1.3, 7.0
+    names = {"pT": pt, "phi": phi, "eta": along, "y": along, "m": m, "mT": math.hypot(m, pt)}
+    names |= {"cos": math.cos, "sin": math.sin, "sinh": math.sinh}  # type: ignore[dict-item]
+
+    def value(formula: str) -> float:
+        for word in ("pT", "mT"):
+            formula = formula.replace(f"{word} ", f"{word} * ")
+        return float(eval(formula.replace("^", "**"), dict(names)))  # noqa: S307
+
+    events = {"pt": np.array([pt]), "phi": np.array([phi]), "along": np.array([along]), "m": np.array([m])}
+    for key, formula in (("eta", by_eta), ("rapidity", by_y)):
+        made = vector_of(FourMomentum("a", pt="pt", phi="phi", mass="m", **{key: "along"}), events)
+        names |= {"px": value(px), "py": value(py), "pz": value(formula)}
+        expected = [names["px"], names["py"], names["pz"], math.sqrt(value(energy))]
+        np.testing.assert_allclose([made.px[0], made.py[0], made.pz[0], made.E[0]], expected, rtol=1e-12)
+
+
 def test_the_functions_of_expressions_are_listed(specification: str) -> None:
     listed = re.search(r"and the functions `([^`]*)`", specification)
     assert listed is not None
@@ -121,7 +172,7 @@ def test_an_unknown_version_is_refused_with_a_hint(release_path: Path, result: U
     from omnifold_pub.format.store import read_document
     from omnifold_pub.format.writing import ReleaseWriter
 
-    for version, refused in (("2.0.0", True), ("1.7.0", True), ("1.0.9", False), ("zero", True)):
+    for version, refused in (("2.0.0", True), ("1.7.0", True), ("1.1.9", False), ("1.0.9", False), ("zero", True)):
         path = tmp_path / f"{version}.h5"
         with StoredFile(release_path) as file, ReleaseWriter(path) as writer:
             for name, dataset in file.datasets.items():
@@ -134,7 +185,7 @@ def test_an_unknown_version_is_refused_with_a_hint(release_path: Path, result: U
             (finding,) = report.findings
             assert finding.code == "readable"
             assert "Upgrade it to read later ones" in finding.found
-            assert "reads 1.0.0 to 1.0.x" in finding.found
+            assert "reads 1.0.0 to 1.1.x" in finding.found
 
 
 def test_a_release_published_again_keeps_every_value(

@@ -135,8 +135,12 @@ def _measured(measurement: JointMeasurement) -> dict[str, Any]:
         "kind": "measurement",
         "unit": measurement.unit,
         "observables": [
-            {"name": o.name, "edges": o.axis.edges.tolist(), "start": measurement.slice(o.name).start}
-            for o in measurement.observables
+            {
+                "name": name,
+                "edges": measurement[name].axes[0].edges.tolist(),
+                "start": measurement.slice(name).start,
+            }
+            for name in measurement.names
         ],
         "values": measurement.values().tolist(),
         "uncertainties": measurement.uncertainties().tolist(),
@@ -181,14 +185,14 @@ def _show_measurement(measured: Measurement) -> None:
     """Print values and uncertainties; many components have a row each, few a column."""
     values, total = measured.values(), measured.uncertainties()
     names = [component.name for component in measured.components]
-    bins = [f"{low:g} - {high:g}" for low, high in measured.observable.axis]
+    bins = measured.labels
     sizes = [total, *(measured.uncertainties(name) for name in names)]
     percent = [
         [f"{100 * error / value:.1f}" if value else "-" for error, value in zip(errors, values, strict=True)]
         for errors in sizes
     ]
     shown = [(f"{value:.5g}", f"{error:.2g}") for value, error in zip(values, total, strict=True)]
-    title = f"{measured.observable.name}: cross section per bin in {measured.unit}"
+    title = f"{measured.name}: cross section per bin in {measured.unit}"
     if len(names) <= _COMPONENT_COLUMNS:
         rows = [
             (label, *pair, *part) for label, pair, part in zip(bins, shown, zip(*percent, strict=True), strict=True)
@@ -245,7 +249,7 @@ def compare(
     measured, uncertainties = joint.values(), joint.uncertainties()
     predicted_errors = np.sqrt(np.diag(comparison.covariance))
     pulls = (comparison.prediction - measured) / np.hypot(uncertainties, predicted_errors)
-    bins = [(o.name, f"{low:g} - {high:g}") for o in joint.observables for low, high in o.axis]
+    bins = [(name, label) for name in joint.names for label in joint[name].labels]
     numbers = zip(measured, uncertainties, comparison.prediction, predicted_errors, pulls, strict=True)
     rows = [
         (*place, f"{value:.5g}", f"{error:.2g}", f"{expected:.5g}", f"{expected_error:.2g}", f"{pull:+.1f}")

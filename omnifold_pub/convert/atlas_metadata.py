@@ -41,6 +41,7 @@ SIDE_FILES: dict[str, tuple[str, str]] = {
 }
 """Canvases: name to (generator, what was done)."""
 
+_MUON_MASS = 0.1056583755  # GeV, PDG 2024; of a bare muon: no column holds that of a dressed one
 _ROOM = 1e-3  # of an angle, a rapidity or a momentum in GeV that was computed in single precision
 _PHI = math.pi + _ROOM
 
@@ -103,6 +104,33 @@ def observable_entries() -> list[dict[str, Any]]:
     ]
 
 
+def _four_momenta() -> list[dict[str, Any]]:
+    """Return the two muons and the two jets, as the metadata declare them."""
+    muons = [
+        {
+            "name": f"l{i}",
+            "description": f"{word} muon",
+            "pt": f"pT_l{i}",
+            "eta": f"eta_l{i}",
+            "phi": f"phi_l{i}",
+            "mass": _MUON_MASS,
+        }
+        for i, word in ((1, "Leading"), (2, "Subleading"))
+    ]
+    jets = [
+        {
+            "name": f"trackj{i}",
+            "description": f"{word} charged-particle jet",
+            "pt": f"pT_trackj{i}",
+            "rapidity": f"y_trackj{i}",
+            "phi": f"phi_trackj{i}",
+            "mass": f"m_trackj{i}",
+        }
+        for i, word in ((1, "Leading"), (2, "Subleading"))
+    ]
+    return [*muons, *jets]
+
+
 def _requirement(expression: str, minimum: float | None, maximum: float | None, tolerance: float) -> dict[str, Any]:
     return {"expression": expression, "minimum": minimum, "maximum": maximum, "tolerance": tolerance}
 
@@ -141,6 +169,7 @@ FACTS: dict[str, Any] = {
             ),
         },
     ],
+    "four_momenta": _four_momenta(),
     "validity": {
         "minimum_effective_events_per_bin": 5000,
         "severity": "warning",

@@ -7,9 +7,11 @@ variable length, unknown filters, chunks of gigabytes, chunks that were never wr
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,15 @@ from h5py import h5d, h5g, h5l, h5o, h5t
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.format import guard
+from omnifold_pub.format.bytes_source import ByteSource
 from omnifold_pub.format.chunks import KNOWN_PIPELINES, SHUFFLE
 from omnifold_pub.format.layout import MAX_CHUNK_BYTES, MAX_CHUNK_ROW_BYTES
+from omnifold_pub.format.served import ServedFile
 
-__all__ = ["inspect", "inspect_guarded"]
+__all__ = ["Structure", "inspect", "inspect_guarded", "inspect_sources"]
+
+Structure = dict[str, dict[str, Any]]
+"""Type, shape, chunks, filters and places of each dataset, by its path; see `inspect`."""
 
 MAX_DEPTH = 4
 MAX_OBJECTS = 50_000
@@ -38,6 +45,8 @@ TYPES = {
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHECKSUMMED = (2, 3)
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_]{0,63}")
+_FILES_EACH = 128
+_REMOTE_PROCESSES, _LOCAL_PROCESSES = 4, 2
 _LAYOUTS = {h5d.COMPACT: "compact", h5d.CONTIGUOUS: "contiguous", h5d.VIRTUAL: "virtual"}
 
 
@@ -117,8 +126,15 @@ def _check_overlaps(path: str, datasets: dict[str, dict[str, Any]]) -> None:
         raise _refuse(path, "/", "chunks that share bytes of the file", "bytes of its own for each")
 
 
-def inspect(path: str) -> dict[str, dict[str, Any]]:
+def inspect(path: str, *, file: ServedFile | None = None) -> Structure:
     """Return the datasets of a file by their path, after a look at everything that could harm a reader.
+
+    Parameters
+    ----------
+    path : str
+        The file, or what to call it.
+    file : ServedFile, optional
+        Its bytes, where it is not on this machine.
 
     Returns
     -------
@@ -131,16 +147,16 @@ def inspect(path: str) -> dict[str, dict[str, Any]]:
     ReleaseError
         At the first thing that a release must not hold.
     """
-    file_bytes = Path(path).stat().st_size
-    with h5py.File(path, "r", locking=False) as file:
-        if file.userblock_size:
+    file_bytes = Path(path).stat().st_size if file is None else file.size
+    with h5py.File(path if file is None else file, "r", locking=False) as opened:
+        if opened.userblock_size:
             raise _refuse(path, "/", "a user block", "HDF5 from the first byte on")
-        attributes = h5o.get_info(file["/"].id).num_attrs
+        attributes = h5o.get_info(opened["/"].id).num_attrs
         if attributes:
             raise _refuse(path, "/", f"{attributes} attributes", "none: metadata are in /metadata")
-        datasets: dict[str, dict[str, Any]] = {}
+        datasets: Structure = {}
         seen = set()
-        pending: list[tuple[str, h5g.GroupID, int]] = [("", file["/"].id, 0)]
+        pending: list[tuple[str, h5g.GroupID, int]] = [("", opened["/"].id, 0)]
         objects = 0
         while pending:
             prefix, group, depth = pending.pop()
@@ -176,7 +192,15 @@ def inspect(path: str) -> dict[str, dict[str, Any]]:
     return datasets
 
 
-def inspect_guarded(path: str) -> dict[str, dict[str, Any]]:
+def _check_start(path: str, start: bytes) -> None:
+    if start[: len(_SIGNATURE)] != _SIGNATURE or start == _SIGNATURE:
+        msg = f"{path}: not an HDF5 file, or a damaged one (its first bytes are {start[:8]!r})"
+        raise ReleaseError(msg)
+    if start[-1] not in _CHECKSUMMED:
+        raise _refuse(path, "/", f"an HDF5 superblock of version {start[-1]}", "version 2 or 3, which has checksums")
+
+
+def inspect_guarded(path: str) -> Structure:
     """Return what `inspect` does, from a process of its own.
 
     Raises
@@ -185,15 +209,40 @@ def inspect_guarded(path: str) -> dict[str, dict[str, Any]]:
         If the file is no HDF5 file of the kind that checks its own metadata, or is refused.
     """
     with Path(path).open("rb") as file:
-        start = file.read(len(_SIGNATURE) + 1)
-    if start[: len(_SIGNATURE)] != _SIGNATURE or start == _SIGNATURE:
-        msg = f"{path}: not an HDF5 file, or a damaged one (its first bytes are {start[:8]!r})"
-        raise ReleaseError(msg)
-    if start[-1] not in _CHECKSUMMED:
-        raise _refuse(path, "/", f"an HDF5 superblock of version {start[-1]}", "version 2 or 3, which has checksums")
-    result: dict[str, dict[str, Any]] = guard.run_guarded(inspect, path, module=__name__)
+        _check_start(path, file.read(len(_SIGNATURE) + 1))
+    result: Structure = guard.run_guarded(inspect, path, module=__name__)
     return result
 
 
+def inspect_sources(sources: Sequence[ByteSource]) -> list[Structure]:
+    """Return what `inspect` does for each of many files, from few processes.
+
+    The bytes of a file that is not on this machine are fetched here and handed to the process that inspects it.
+
+    Raises
+    ------
+    ReleaseError
+        If a file is no HDF5 file of the kind that checks its own metadata, is refused, or cannot be fetched.
+    """
+    tasks = []
+    for source in sources:
+        name = str(source.place)
+        _check_start(name, source.read(0, len(_SIGNATURE) + 1))
+        tasks.append(guard.Task(name, source.size, source.read if source.remote else None))
+    remote = any(task.fetch is not None for task in tasks)
+    most, each = (_REMOTE_PROCESSES, 1) if remote else (_LOCAL_PROCESSES, _FILES_EACH)
+    processes = max(1, min(most, -(-len(tasks) // each)))
+    bounds = [len(tasks) * number // processes for number in range(processes + 1)]
+    batches = [tasks[start:stop] for start, stop in itertools.pairwise(bounds)]
+
+    def run(batch: Sequence[guard.Task]) -> list[Structure]:
+        return list(guard.run_guarded_all(inspect, batch, module=__name__))
+
+    if processes == 1:
+        return run(batches[0])
+    with ThreadPoolExecutor(processes) as pool:
+        return [structure for found in pool.map(run, batches) for structure in found]
+
+
 if __name__ == "__main__":
-    sys.stdout.buffer.write(guard.answer(inspect, sys.argv[1]))
+    guard.serve(inspect)

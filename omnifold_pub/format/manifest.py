@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import sha256_of
-from omnifold_pub.format.documents import decode_document, encode_document
+from omnifold_pub.format.address import Place, Url
+from omnifold_pub.format.bytes_source import Descriptors, open_source
+from omnifold_pub.format.documents import MAX_BYTES, decode_document, encode_document
 from omnifold_pub.format.layout import FORMAT_VERSION
 from omnifold_pub.progress import Progress
 from omnifold_pub.schemas import check
@@ -17,7 +20,7 @@ __all__ = ["SUFFIX", "file_entry", "is_manifest", "make_manifest", "manifest_pat
 SUFFIX = ".manifest.json"
 
 
-def is_manifest(path: Path) -> bool:
+def is_manifest(path: Place) -> bool:
     """Return whether a path is named as manifests are."""
     return path.name.endswith(SUFFIX)
 
@@ -53,7 +56,7 @@ def make_manifest(metadata: dict[str, Any], files: list[dict[str, Any]]) -> byte
     return encode_document(document) + b"\n"
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Place) -> dict[str, Any]:
     """Read a manifest.
 
     Raises
@@ -61,14 +64,25 @@ def read_manifest(path: Path) -> dict[str, Any]:
     ReleaseError
         If it is not there, not strict JSON, or not what its schema asks for.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(64 * 1024 * 1024)
-    except OSError as error:
-        msg = f"{path}: the manifest cannot be read: {error.strerror}"
-        raise ReleaseError(msg) from None
-    document = decode_document(data, str(path))
+    document = decode_document(_fetched(path) if isinstance(path, Url) else _read(path), str(path))
     if problems := check(document, "manifest"):
         msg = f"{path}: not a manifest of a release: {problems[0]}"
         raise ReleaseError(msg)
     return document
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(64 * 1024 * 1024)
+    except OSError as error:
+        msg = f"{path}: the manifest cannot be read: {error.strerror}"
+        raise ReleaseError(msg) from None
+
+
+def _fetched(url: Url) -> bytes:
+    with contextlib.closing(open_source(url, Descriptors())) as source:
+        if source.size > MAX_BYTES:
+            msg = f"{url}: expected a manifest of at most {MAX_BYTES} bytes; found {source.size}"
+            raise ReleaseError(msg)
+        return source.read(0, source.size)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
-import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,11 +15,17 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import Closing
+from omnifold_pub.format.address import Url, locate, must_be_file
+from omnifold_pub.format.bytes_source import ByteSource, Descriptors, closed_error, open_source
 from omnifold_pub.format.chunks import Pipeline
-from omnifold_pub.format.inspection import inspect_guarded
+from omnifold_pub.format.inspection import Structure, inspect_sources
 from omnifold_pub.format.layout import COLUMN_CHUNK, row_blocks
+from omnifold_pub.format.stretches import stretches
 
-__all__ = ["Concatenated", "StoredArray", "StoredDataset", "StoredFile", "iterate_blocks", "must_be_file"]
+__all__ = ["Concatenated", "StoredArray", "StoredDataset", "StoredFile", "iterate_blocks", "must_be_file", "open_pool"]
+
+_REQUESTS = 8
+"""Threads, and so requests at a time, where each waits for the network."""
 
 
 def cores() -> int:
@@ -29,22 +33,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def must_be_file(path: Path) -> None:
-    """Refuse what is no file that can be opened without waiting: a folder, a pipe, nothing.
-
-    Raises
-    ------
-    ReleaseError
-        If it is none.
-    """
-    try:
-        if path.is_file():
-            return
-        found = "not a file" if path.exists() else "no such file"
-    except OSError as error:  # its folder may not be looked into
-        found = f"cannot be read: {error.strerror}"
-    msg = f"{path}: {found}"
-    raise ReleaseError(msg)
+def open_pool(*, remote: bool = False) -> ThreadPoolExecutor:
+    """Return the threads that read and decode the chunks of one release, however many its files."""
+    threads = max(cores(), _REQUESTS) if remote else cores()
+    return ThreadPoolExecutor(threads, thread_name_prefix="omnifold_pub-read")
 
 
 class StoredArray(Protocol):
@@ -71,50 +63,67 @@ class StoredArray(Protocol):
 class StoredFile(Closing):
     """An inspected HDF5 file, open for reading; close it or use it in a ``with`` block.
 
+    Parameters
+    ----------
+    path : str, path-like or Url
+        The file.
+
     Attributes
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or Url
         The file.
     datasets : dict
         `StoredDataset` by path, without a slash in front.
+    pool : concurrent.futures.ThreadPoolExecutor
+        Threads that read and decode. Work that waits for other work of this pool does not belong there.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        must_be_file(self.path)
+    def __init__(self, path: str | Path | Url) -> None:
+        source = open_source(locate(path), Descriptors())
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
-            msg = f"{path}: cannot be read: {error.strerror}"
-            raise ReleaseError(msg) from None
-        self._descriptor = descriptor
-        self._close = weakref.finalize(self, os.close, descriptor)  # also of a release that nobody closes
-        self._lock = threading.Lock()
-        try:
-            structure = inspect_guarded(str(self.path))
+            (structure,) = inspect_sources([source])
         except BaseException:
-            self._close()
+            source.close()
             raise
-        self.pool = ThreadPoolExecutor(cores(), thread_name_prefix="omnifold_pub-read")
+        self._fill(source, structure, open_pool(remote=source.remote))
+        self._own_pool = True
+
+    @classmethod
+    def inspected(cls, source: ByteSource, structure: Structure, pool: ThreadPoolExecutor) -> Self:
+        """Build from what is open and inspected already; the threads belong to others."""
+        file = cls.__new__(cls)
+        file._fill(source, structure, pool)
+        file._own_pool = False
+        return file
+
+    def _fill(self, source: ByteSource, structure: Structure, pool: ThreadPoolExecutor) -> None:
+        self._source = source
+        self.path = source.place
+        self.pool = pool
         self.datasets = {name: StoredDataset.of(self, name, entry) for name, entry in structure.items()}
 
     def close(self) -> None:
-        """Close the file and let the threads go."""
-        self.pool.shutdown()
-        with self._lock:
-            self._close()
+        """Close the file and let the threads go, if they are its own."""
+        if self._own_pool:
+            self.pool.shutdown()
+        self._source.close()
 
     def read_bytes(self, offset: int, size: int) -> bytes:
-        """Return a stretch of the file; shorter if it ends before."""
-        with self._lock:
-            if not self._close.alive:
-                msg = f"{self.path}: the release is closed; open it again"
-                raise ReleaseError(msg)
-            os.lseek(self._descriptor, offset, os.SEEK_SET)
-            data = os.read(self._descriptor, size)
-            while 0 < len(data) < size and (more := os.read(self._descriptor, size - len(data))):
-                data += more
-        return data
+        """Return a stretch of the file; shorter if it ends before. Any number of threads may read at once.
+
+        Raises
+        ------
+        ReleaseError
+            If it cannot be read, or is closed.
+        """
+        return self._source.read(offset, size)
+
+    def groups(self, places: NDArray[np.int64]) -> list[list[int]]:
+        """Return which of some chunks are best read together; see `omnifold_pub.format.stretches.stretches`.
+
+        On this machine each is read by itself: there is no latency to save.
+        """
+        return stretches(places) if self._source.remote else [[number] for number in range(len(places))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,29 +169,28 @@ class StoredDataset:
         return out
 
     def begin(
-        self, start: int, stop: int | None, columns: slice | None = None
+        self, start: int, stop: int | None, columns: slice | None = None, *, into: NDArray[Any] | None = None
     ) -> tuple[NDArray[Any], list[Future[None]]]:
-        """Start to read; the array is filled when all of the futures are done."""
-        first, last, step = slice(start, stop).indices(self.shape[0])
+        """Start to read; the array, ``into`` if it is given, is filled when all of the futures are done."""
+        first, last, _ = slice(start, stop).indices(self.shape[0])
         last = max(first, last)
         chunk = self.pipeline.chunk
         rows = range(first // chunk[0], -(-last // chunk[0])) if last > first else range(0)
+        width = self._width(columns)
+        left = width.start
+        out = np.empty((last - first, len(width))[: len(self.shape)], dtype=self.dtype) if into is None else into
         if len(self.shape) == 1:
-            out = np.empty(last - first, dtype=self.dtype)
-            across, left, parts = 1, 0, range(1)
+            across, parts = 1, range(1)
         else:
-            left, right, step = (columns or slice(None)).indices(self.shape[1])
-            out = np.empty((last - first, max(0, right - left)), dtype=self.dtype)
             across = -(-self.shape[1] // chunk[1])
-            parts = range(left // chunk[1], -(-right // chunk[1])) if right > left else range(0)
-        if step != 1:
-            msg = f"{self.file.path}: /{self.name}: rows and columns are read without gaps; found a step of {step}"
-            raise ReleaseError(msg)
+            parts = range(left // chunk[1], -(-width.stop // chunk[1])) if width else range(0)
+        numbers = [row * across + part for row in rows for part in parts]
+        places = self.places[numbers]
+        where = f"{self.file.path}: /{self.name}"
 
-        def decode(row: int, part: int) -> None:
-            where = f"{self.file.path}: /{self.name}"
-            offset, size = map(int, self.places[row * across + part])
-            block = self.pipeline.decode(self.file.read_bytes(offset, size), where)
+        def fill(number: int, data: bytes) -> None:
+            block = self.pipeline.decode(data, where)
+            row, part = divmod(number, across)
             top = row * chunk[0]
             low, high = max(first, top), min(last, top + chunk[0])
             if block.ndim == 1:
@@ -193,11 +201,27 @@ class StoredDataset:
             target = out[low - first : high - first, begin - left : end - left]
             target[...] = block[low - top : high - top, begin - side : end - side]
 
+        def fetch(group: list[int]) -> None:
+            begin = int(places[group, 0].min())
+            data = self.file.read_bytes(begin, int(places[group].sum(axis=1).max()) - begin)
+            for index in group:
+                offset, size = map(int, places[index])
+                fill(numbers[index], data if len(group) == 1 else data[offset - begin : offset - begin + size])
+
         try:
-            return out, [self.file.pool.submit(decode, row, part) for row in rows for part in parts]
+            return out, [self.file.pool.submit(fetch, group) for group in self.file.groups(places)]
         except RuntimeError:
-            msg = f"{self.file.path}: the release is closed; open it again"
-            raise ReleaseError(msg) from None
+            raise closed_error(self.file.path) from None
+
+    def _width(self, columns: slice | None) -> range:
+        """Return the columns that are meant; of a dataset without columns, one."""
+        width = range(*(columns or slice(None)).indices(self.shape[1])) if len(self.shape) == 2 else range(1)
+        if width.step != 1:
+            msg = (
+                f"{self.file.path}: /{self.name}: rows and columns are read without gaps; found a step of {width.step}"
+            )
+            raise ReleaseError(msg)
+        return width
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,13 +249,18 @@ class Concatenated:
     def read(self, start: int = 0, stop: int | None = None, *, columns: slice | None = None) -> NDArray[Any]:
         """Return rows ``start`` to ``stop``, all columns or a slice of them; see `StoredArray`."""
         first, last, _ = slice(start, stop).indices(self.shape[0])
-        ends = itertools.accumulate((part.shape[0] for part in self.parts), initial=0)
-        pieces = [
-            part.read(max(first - top, 0), min(max(last - top, 0), part.shape[0]), columns=columns)
-            for part, top in zip(self.parts, ends, strict=False)
-            if top < last and top + part.shape[0] > first
-        ]
-        return np.concatenate(pieces) if pieces else self.parts[0].read(0, 0, columns=columns)
+        last = max(first, last)
+        one = self.parts[0]
+        out = np.empty((last - first, len(one._width(columns)))[: len(one.shape)], dtype=self.dtype)
+        tops = itertools.accumulate((part.shape[0] for part in self.parts), initial=0)
+        pending: list[Future[None]] = []
+        for part, top in zip(self.parts, tops, strict=False):
+            low, high = max(first, top), min(last, top + part.shape[0])
+            if low < high:
+                pending += part.begin(low - top, high - top, columns, into=out[low - first : high - first])[1]
+        for future in pending:
+            future.result()
+        return out
 
 
 def iterate_blocks(

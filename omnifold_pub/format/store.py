@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import Closing
+from omnifold_pub.format.address import Place, Url, locate
+from omnifold_pub.format.bytes_source import ByteSource, Descriptors, open_source
 from omnifold_pub.format.documents import MAX_BYTES, decode_document
+from omnifold_pub.format.inspection import inspect_sources
 from omnifold_pub.format.layout import DIGESTS, METADATA, declared_datasets
 from omnifold_pub.format.manifest import is_manifest, read_manifest
-from omnifold_pub.format.reading import Concatenated, StoredArray, StoredFile
+from omnifold_pub.format.reading import Concatenated, StoredArray, StoredFile, open_pool
 
 __all__ = ["Part", "Store", "open_store"]
+
+_OPENERS = 8
+"""Files that are asked for at the same time where each answer takes its time."""
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -32,22 +44,6 @@ class Part:
 
     file: StoredFile
     metadata: dict[str, Any]
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open a file and read its metadata.
-
-        Raises
-        ------
-        ReleaseError
-            If it is refused, or has no metadata.
-        """
-        file = StoredFile(path)
-        try:
-            return cls(file, read_document(file, METADATA))
-        except BaseException:
-            file.close()
-            raise
 
     def digests(self) -> dict[str, Any]:
         """Return what the file says the SHA-256 of each of its datasets is.
@@ -84,18 +80,20 @@ class Store(Closing):
 
     Attributes
     ----------
-    path : pathlib.Path
-        File or manifest.
+    path : pathlib.Path or Url
+        File or manifest; its text has no secrets.
     parts : tuple of Part
         In the order of their events.
     """
 
-    def __init__(self, path: Path, parts: Sequence[Part]) -> None:
+    def __init__(self, path: Place, parts: Sequence[Part], pool: ThreadPoolExecutor) -> None:
         self.path = path
         self.parts = tuple(parts)
+        self._pool = pool
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files and let the threads go."""
+        self._pool.shutdown()
         for part in self.parts:
             part.file.close()
 
@@ -119,13 +117,24 @@ class Store(Closing):
         return arrays
 
 
-def open_store(path: str | Path, files: Sequence[Path] | None = None) -> Store:
+def _each(call: Callable[[_T], _R], items: Sequence[_T], *, remote: bool) -> list[_R]:
+    """Return the result for each item; several at a time where each waits for the network."""
+    if not remote or len(items) < 2:
+        return list(map(call, items))
+    with ThreadPoolExecutor(_OPENERS) as openers:
+        return list(openers.map(call, items))
+
+
+def open_store(path: str | os.PathLike[str] | Url, files: Sequence[Path] | None = None) -> Store:
     """Open a release: an HDF5 file, or the manifest of several.
+
+    However many the files, few processes inspect them, one set of threads reads them, and few of them are open at a
+    time.
 
     Parameters
     ----------
-    path : str or path-like
-        File or manifest.
+    path : str, path-like or Url
+        File or manifest; a str with ``://`` is a URL.
     files : sequence of pathlib.Path, optional
         The files of the release, where ``path`` is but its name.
 
@@ -133,25 +142,56 @@ def open_store(path: str | Path, files: Sequence[Path] | None = None) -> Store:
     ------
     ReleaseError
         If a file is not there, refused, of another size than the manifest says, or without metadata.
+    MissingExtraError
+        For a URL, if what reads it is not installed.
     """
-    path = Path(path)
-    if files is None:
-        files = [path]
-        if is_manifest(path):
-            entries = read_manifest(path)["files"]
-            files = [path.parent / entry["file"] for entry in entries]
-            for file, entry in zip(files, entries, strict=True):
-                if file.is_file() and file.stat().st_size != entry["bytes"]:
-                    msg = (
-                        f"{file}: {file.stat().st_size} bytes; the manifest {path.name} says {entry['bytes']}. "
-                        "One of them is of another release or was cut off; fetch both again"
-                    )
-                    raise ReleaseError(msg)
-    parts: list[Part] = []
-    try:
-        parts.extend(Part.open(file) for file in files)
-    except BaseException:
-        for part in parts:
-            part.file.close()
-        raise
-    return Store(path, parts)
+    place = locate(path)
+    places: list[Place] = [place] if files is None else list(files)
+    stated: list[int] | None = None
+    if files is None and is_manifest(place):
+        entries = read_manifest(place)["files"]
+        places = [place.with_name(entry["file"]) for entry in entries]
+        stated = [entry["bytes"] for entry in entries]
+    remote = isinstance(place, Url)
+    sources: list[ByteSource] = []
+    with contextlib.ExitStack() as undo:
+        undo.callback(_close_all, sources)
+        _open_all(places, sources, remote=remote)
+        if stated is not None:
+            _check_sizes(sources, stated, place.name)
+        structures = inspect_sources(sources)
+        pool = undo.enter_context(open_pool(remote=remote))
+        opened = [StoredFile.inspected(*one, pool) for one in zip(sources, structures, strict=True)]
+        documents = _each(lambda file: read_document(file, METADATA), opened, remote=remote)
+        undo.pop_all()
+    return Store(place, list(map(Part, opened, documents)), pool)
+
+
+def _close_all(sources: Sequence[ByteSource]) -> None:
+    for source in sources:
+        source.close()
+
+
+def _open_all(places: Sequence[Place], sources: list[ByteSource], *, remote: bool) -> None:
+    """Add an open source for each place, in order; where one fails, those that are open."""
+    descriptors = Descriptors()
+    _each(lambda place: sources.append(open_source(place, descriptors)), places, remote=remote)
+    order = {place: number for number, place in enumerate(places)}
+    sources.sort(key=lambda source: order[source.place])
+
+
+def _check_sizes(sources: Sequence[ByteSource], stated: Sequence[int], manifest: str) -> None:
+    """Compare files with what the manifest says of them.
+
+    Raises
+    ------
+    ReleaseError
+        If one has another size.
+    """
+    for source, size in zip(sources, stated, strict=True):
+        if source.size != size:
+            msg = (
+                f"{source.place}: {source.size} bytes; the manifest {manifest} says {size}. "
+                "One of them is of another release or was cut off; fetch both again"
+            )
+            raise ReleaseError(msg)

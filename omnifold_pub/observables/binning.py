@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,8 +38,8 @@ class AxisTraits:
 class Axis(Sequence[tuple[float, float]]):
     """Bins of an observable: a sequence of (lower, upper) edges.
 
-    A value belongs to a bin if lower <= value < upper; the last bin includes its upper edge, as
-    `numpy.histogram` has it.
+    A value belongs to a bin if lower <= value < upper; the last finite bin includes its upper edge, as
+    `numpy.histogram` has it. Under- and overflow are bins like others, whose outer edges are infinite.
 
     Attributes
     ----------
@@ -47,18 +47,21 @@ class Axis(Sequence[tuple[float, float]]):
         ``edges[bin + 1]``, float64, strictly increasing.
     name, label : str
         Of the observable; the label is for pictures.
+    unit : str
+        Of the edges: ``"1"`` for a pure number, empty where nobody said.
     """
 
     edges: NDArray[np.float64]
     name: str = ""
     label: str = ""
+    unit: str = ""
     traits: AxisTraits = AxisTraits()
 
     @classmethod
-    def from_bins(cls, bins: Bins, *, name: str = "", label: str = "") -> Axis:
+    def from_bins(cls, bins: Bins, *, name: str = "", label: str = "", unit: str = "") -> Axis:
         """Build from a sequence of edges, or from an axis of ours, of `hist` or of `boost_histogram`.
 
-        The label is the one given, or the axis's own, or the name.
+        The label is the one given, or the axis's own, or the name; the unit the one given, or our axis's own.
 
         Raises
         ------
@@ -92,7 +95,12 @@ class Axis(Sequence[tuple[float, float]]):
             msg = f"{where}: expected strictly increasing edges; edge {i} is {edges[i]:g} after {edges[i - 1]:g}"
             raise ObservableError(msg)
         edges.flags.writeable = False
-        return cls(edges=edges, name=name, label=label or getattr(bins, "label", "") or name)
+        return cls(
+            edges=edges,
+            name=name,
+            label=label or getattr(bins, "label", "") or name,
+            unit=unit or (bins.unit if isinstance(bins, Axis) else ""),
+        )
 
     @classmethod
     def regular(cls, bins: int, lower: float, upper: float, *, name: str = "", label: str = "") -> Axis:
@@ -129,6 +137,21 @@ class Axis(Sequence[tuple[float, float]]):
         """Hash of name and edges."""
         return hash((self.name, self.edges.tobytes()))
 
+    def with_flow(self) -> Axis:
+        """Return the axis with an underflow and an overflow bin, where it has none yet.
+
+        >>> Axis.from_bins([0, 1, 2]).with_flow().edges.tolist()
+        [-inf, 0.0, 1.0, 2.0, inf]
+        """
+        edges = np.concatenate([[-np.inf], self.edges[np.isfinite(self.edges)], [np.inf]])
+        edges.flags.writeable = False
+        return replace(self, edges=edges)
+
+    @property
+    def inner(self) -> slice:
+        """Bins that are neither underflow nor overflow."""
+        return slice(int(np.isneginf(self.edges[0])), len(self) - int(np.isposinf(self.edges[-1])))
+
     @property
     def widths(self) -> NDArray[np.float64]:
         """Return ``width[bin]``."""
@@ -145,7 +168,9 @@ class Axis(Sequence[tuple[float, float]]):
         >>> Axis.from_bins([0, 1, 2]).bins_of(np.array([0.0, 1.0, 2.0, 2.5, np.nan])).tolist()
         [0, 1, 1, -1, -1]
         """
-        index = np.searchsorted(self.edges, values, side="right").astype(np.int64) - 1
-        index[values == self.edges[-1]] = len(self) - 1
-        index[(index >= len(self)) | np.isnan(values)] = -1
+        index = np.searchsorted(self.edges, values, side="right") - 1  # NaN is sorted behind everything
+        for last in {len(self), self.inner.stop}:
+            if last == len(self) or np.isfinite(self.edges[max(last - 1, 0)]):
+                index[values == self.edges[last]] = last - 1
+        index[index >= len(self)] = -1
         return index

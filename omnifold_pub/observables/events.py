@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,18 @@ from omnifold_pub.errors import ObservableError
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.expressions import parse
 
-__all__ = ["Definition", "Events", "NanRule", "columns_used", "definition_text", "evaluate"]
+__all__ = [
+    "Definition",
+    "Events",
+    "NanRule",
+    "Values",
+    "check_rule",
+    "columns_used",
+    "compute",
+    "definition_text",
+    "evaluate",
+    "refuse_undefined",
+]
 
 Definition = str | Callable[[Mapping[str, NDArray[np.float32]]], NDArray[Any]]
 """What an observable is: a column, an expression of columns, or a function of the events."""
@@ -112,11 +124,27 @@ def columns_used(definition: str, events: Events) -> tuple[str, ...]:
     return (definition,) if definition in events else parse(definition).columns
 
 
-def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") -> NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class Values:
+    """An observable of some events.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        ``value[event]``, float64; NaN for events without the observable.
+    undefined : numpy.ndarray
+        ``undefined[event]``: the value is NaN although the event has all columns that were used.
+    """
+
+    values: NDArray[np.float64]
+    undefined: NDArray[np.bool_]
+
+
+def compute(definition: Definition, events: Events) -> Values:
     """Compute an observable for every event.
 
     Where a column it uses is absent (no second jet), the observable may be NaN: the event has no such
-    observable and enters no bin. A NaN anywhere else (0/0, the square root of a negative number) is an error.
+    observable and enters no bin. A NaN anywhere else (0/0, the square root of a negative number) is undefined.
 
     Parameters
     ----------
@@ -124,23 +152,13 @@ def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") 
         A column name, an expression, or a function of the events.
     events : Events
         Where the columns come from.
-    nan : {"error", "drop"}
-        What to do with a NaN that is not due to an absent object: raise, or leave the event out.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``value[event]``, float64; NaN for events without the observable.
 
     Raises
     ------
     ObservableError
         For an unknown column, an expression that is not allowed, a function that fails or returns another
-        shape, and a NaN under ``nan="error"``.
+        shape.
     """
-    if nan not in ("error", "drop"):
-        msg = f'nan: expected "error" or "drop"; found {shorten(nan)}'
-        raise ObservableError(msg)
     name = definition_text(definition)
     used: Collection[str]
     if isinstance(definition, str):
@@ -167,15 +185,62 @@ def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") 
         raise ObservableError(msg)
     values = result.astype(np.float64)
     undefined = np.isnan(values)
-    if nan == "error" and undefined.any():
+    if undefined.any():
         for column in used:
             undefined &= ~np.isnan(events[column])
-        count = int(undefined.sum())
-        if count:
-            msg = (
-                f"observable {name!r} is NaN for {count} of {events.size} events that have all its columns, the first "
-                f"in row {int(np.flatnonzero(undefined)[0])}; mend the definition, or leave these events out "
-                'with nan="drop"'
-            )
-            raise ObservableError(msg)
-    return values
+    return Values(values, undefined)
+
+
+def refuse_undefined(definition: Definition, count: int, events: int, first: int) -> ObservableError:
+    """Return the error of an observable that is NaN for events that have all its columns.
+
+    Parameters
+    ----------
+    count, events : int
+        Events for which it is, of how many.
+    first : int
+        Row of the first.
+    """
+    return ObservableError(
+        f"observable {definition_text(definition)!r} is NaN for {count} of {events} events that have all its columns, "
+        f'the first in row {first}; mend the definition, or leave these events out with nan="drop"'
+    )
+
+
+def check_rule(nan: NanRule) -> None:
+    """Refuse what is no rule for undefined values.
+
+    Raises
+    ------
+    ObservableError
+        If it is none.
+    """
+    if nan not in ("error", "drop"):
+        msg = f'nan: expected "error" or "drop"; found {shorten(nan)}'
+        raise ObservableError(msg)
+
+
+def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") -> NDArray[np.float64]:
+    """Compute an observable for every event, see `compute`; undefined values are an error or dropped.
+
+    Parameters
+    ----------
+    nan : {"error", "drop"}
+        What to do with a NaN that is not due to an absent object: raise, or leave the event out.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``value[event]``, float64; NaN for events without the observable.
+
+    Raises
+    ------
+    ObservableError
+        As `compute`, and for an undefined value under ``nan="error"``.
+    """
+    check_rule(nan)
+    result = compute(definition, events)
+    if nan == "error" and result.undefined.any():
+        rows = np.flatnonzero(result.undefined)
+        raise refuse_undefined(definition, len(rows), events.size, int(rows[0]))
+    return result.values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
-from omnifold_pub.measurement import JointMeasurement, Measurement
+from omnifold_pub.measurement import Estimate
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.statistics.inference import Chi2
 
@@ -25,7 +25,7 @@ class Comparison:
     ----------
     theory : str
         Its name.
-    measurement : Measurement or JointMeasurement
+    measurement : Estimate
         What it was compared with.
     prediction : numpy.ndarray
         ``T[bin]`` of the theory, in the measurement's unit.
@@ -36,7 +36,7 @@ class Comparison:
     """
 
     theory: str
-    measurement: Measurement | JointMeasurement
+    measurement: Estimate
     prediction: NDArray[np.float64]
     covariance: NDArray[np.float64]
     test: Chi2
@@ -59,14 +59,14 @@ class Comparison:
 
 
 def compare(
-    measurement: Measurement | JointMeasurement, theory: Theory, *, leave_out: Sequence[str] = ()
+    measurement: Estimate, theory: Theory, *, leave_out: Sequence[str] = ()
 ) -> Comparison:
     """Compare a theory with a measurement, its own statistical covariance added to the measurement's.
 
     Parameters
     ----------
-    measurement : Measurement or JointMeasurement
-        The theory is histogrammed with the same observables, by the same function objects, in the same bins.
+    measurement : Estimate
+        The theory is measured by the same statistics: the same functions, in the same bins.
     theory : Theory
         Its weights must be in the measurement's unit.
     leave_out : sequence of str
@@ -79,7 +79,7 @@ def compare(
     StatisticsError
         If the total covariance cannot be inverted.
     """
-    prediction, covariance = theory.predict(measurement.observables, unit=measurement.unit)
+    prediction, covariance = theory.predict(measurement)
     if not prediction.any():
         msg = f"{theory.name}: no event is in any of the {len(prediction)} bins; is it of the same fiducial region?"
         raise InputError(msg)

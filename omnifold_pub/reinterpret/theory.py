@@ -10,14 +10,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from omnifold_pub.accumulation.evaluation import WeightedEvents, evaluate_statistics
+from omnifold_pub.accumulation.event_set import EventSet
 from omnifold_pub.errors import InputError
+from omnifold_pub.format.tiles import MemoryArray
 from omnifold_pub.inputs.root import read_columns
 from omnifold_pub.inputs.sample import Columns
-from omnifold_pub.measurement import BinnedObservable, bin_index
+from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.events import Events
+from omnifold_pub.statistics.components import Component
 
 __all__ = ["Theory"]
+
+_SEED = 20_191_107  # fixed: the same theory has the same covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,28 +130,42 @@ class Theory:
         picked = {column: arrays[column] for column in columns}
         return cls.from_arrays(picked, arrays[weight], unit=unit, name=name or path.name, sentinel=sentinel)
 
-    def predict(
-        self, observables: Sequence[BinnedObservable], *, unit: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Histogram the theory as a measurement was.
+    def predict(self, measurement: Estimate) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Compute of the theory what was measured.
+
+        Parameters
+        ----------
+        measurement : Estimate
+            Its statistics are computed of the theory's events.
 
         Returns
         -------
         values : numpy.ndarray
-            ``T[bin]``, cross sections, bins of all observables numbered through.
+            ``T[bin]``, bins of all statistics numbered through.
         covariance : numpy.ndarray
-            ``covariance[bin, bin]`` of the theory's finite number of events: the sum of w**2 over the events
-            in both bins.
+            ``covariance[bin, bin]`` of the theory's finite number of events: for histograms the sum of w**2 over
+            the events in both bins, otherwise from Poisson replicas of the events.
 
         Raises
         ------
         InputError
             If the theory's unit is another one.
         ObservableError
-            If an observable cannot be computed from the theory's columns.
+            If a statistic cannot be computed from the theory's columns.
         """
-        if unit != self.unit:
-            msg = f"{self.name}: weights in {self.unit}, the measurement is in {shorten(unit)}; convert them first"
+        if measurement.weight_unit != self.unit:
+            msg = (
+                f"{self.name}: weights in {self.unit}, the measurement is in {shorten(measurement.weight_unit)}; "
+                "convert them first"
+            )
             raise InputError(msg)
-        index = bin_index(observables, self.events)
-        return index.sums(self.weights), index.overlaps(self.weights**2)
+        source = EventSet(
+            where=self.name,
+            size=self.events.size,
+            columns={name: MemoryArray(self.events[name]) for name in self.events},
+            nominal=MemoryArray(self.weights),
+            event_id=MemoryArray(np.arange(self.events.size)),
+        )
+        sampling = Component("statistics", "event_sampling", seed=_SEED)
+        found = evaluate_statistics(measurement.statistics, WeightedEvents(source, (sampling,), "single"))
+        return found.nominal, found.results[0].covariance

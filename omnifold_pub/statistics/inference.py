@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from omnifold_pub.errors import StatisticsError
 from omnifold_pub.statistics.components import ComponentResult
+from omnifold_pub.statistics.covariances import Spectrum, checked_covariance, checked_two_points, rank_of, spectrum
+from omnifold_pub.statistics.pseudo_experiments import EstimatedPart, simulated_p_value
 
 __all__ = ["Chi2", "Method", "chi2_test", "squared_distance"]
 
+Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Method = Literal["chi2", "hotelling", "simulation"]
 
 _TOYS = 20_000
+_FEWEST_TOYS = 2_000
+_FULL_TOYS_BINS = 30  # a toy costs the third power of the bins: 100 bins with all toys would take half a minute
 _TOY_SEED = 20_191_107  # fixed: the same question has the same answer
-_RELATIVE_RANK = 1e-10
 
 
 @dataclass(frozen=True)
@@ -32,124 +36,151 @@ class Chi2:
     chi2 : float
         d^T V^-1 d.
     bins : int
-        Number of bins; the degrees of freedom.
-    p_value : float
-        Probability of a larger chi2 if the prediction is true.
+        Number of bins.
+    dof : int
+        Degrees of freedom: the bins, or the rank of V under the pseudo-inverse.
+    rank : int
+        Rank of V.
     replicas : int
         The smallest number of replicas behind an estimated part of V; 0 where all is analytic.
+    p_value : float
+        Probability of a larger chi2 if the prediction is true.
     method : {"chi2", "hotelling", "simulation"}
         Where the p-value comes from.
+    effective_events : numpy.ndarray or None
+        ``[bin]``, as handed to the test: how many events the bins stand on.
     """
 
     chi2: float
     bins: int
-    p_value: float
+    dof: int
+    rank: int
     replicas: int
+    p_value: float
     method: Method
+    effective_events: Vector | None = field(default=None, compare=False)
 
 
-def _root(covariance: Matrix) -> Matrix:
-    """Return B with B B^T = covariance, as many columns as its rank."""
-    values, vectors = np.linalg.eigh(covariance)
-    keep = values > _RELATIVE_RANK * max(float(values[-1]), 0.0)
-    root: Matrix = vectors[:, keep] * np.sqrt(values[keep])
-    return root
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One term of the covariance; analytic where it has no replicas."""
+
+    name: str
+    covariance: Matrix
+    replicas: int
 
 
-def _rank(covariance: Matrix) -> int:
-    """Return the rank of the matrix in units of its own errors, so that small bins count as much as large ones."""
-    errors = np.sqrt(np.diag(covariance))
-    if not (errors > 0).all():
-        msg = (
-            f"bin {int(np.flatnonzero(~(errors > 0))[0])} has no uncertainty at all, so there is no chi2; "
-            "merge it with a neighbour or leave it out"
-        )
-        raise StatisticsError(msg)
-    values = np.linalg.eigvalsh(covariance / np.outer(errors, errors))
-    return int((values > _RELATIVE_RANK * values[-1]).sum())
-
-
-def squared_distance(residual: Matrix, covariance: Matrix) -> float:
+def squared_distance(residual: ArrayLike, covariance: ArrayLike) -> float:
     """Return d^T V^-1 d: chi2 without its distribution.
 
     Raises
     ------
     StatisticsError
-        If V has a rank below the number of bins; it is not inverted then.
+        If V has a rank below the number of bins; it is not inverted then. If an argument is not finite or has
+        another shape.
 
     Examples
     --------
     >>> squared_distance(np.array([2.0, 0.0]), np.diag([4.0, 1.0]))
     1.0
     """
-    bins, rank = len(residual), _rank(covariance)
-    if rank < bins:
+    vector = _checked_residual(residual)
+    modes = spectrum(checked_covariance(covariance, len(vector), "the covariance"))
+    if modes.rank < len(vector):
+        raise StatisticsError(modes.shortage())
+    return float(((modes.transform @ vector) ** 2).sum())
+
+
+def _checked_residual(residual: ArrayLike) -> Vector:
+    vector: Vector = np.asarray(residual, dtype=np.float64)
+    if vector.ndim != 1 or len(vector) == 0:
+        msg = f"the residual has shape {vector.shape}; expected one number for each bin"
+        raise StatisticsError(msg)
+    bad = np.flatnonzero(~np.isfinite(vector))
+    if len(bad):
         msg = (
-            f"the covariance of {bins} bins has rank {rank} and cannot be inverted; "
-            f"merge bins down to {rank} or fewer, or add a component that is missing"
+            f"the residual is {vector[bad[0]]} in bin {bad[0]} ({len(bad)} such in all); expected finite numbers; "
+            "leave out bins where the measurement or the prediction is undefined"
         )
         raise StatisticsError(msg)
-    return float(residual @ np.linalg.solve(covariance, residual))
+    return vector
 
 
-def _shrink(estimate: Matrix, freedom: int) -> Matrix:
-    """Draw the eigenvalues of an estimated covariance together, to the spread that the true ones are expected to have.
-
-    Those of an estimate from few replicas are spread too far; taken for the truth they would make the
-    pseudo-experiments too optimistic. The spread of the true ones follows from the unbiased estimate of
-    tr(C^2), f^2 / ((f - 1) (f + 2)) (tr(S^2) - tr(S)^2 / f) for f degrees of freedom (Bai and Saranadasa,
-    Statistica Sinica 6 (1996) 311). The trace is kept.
-    """
-    bins, trace, square = len(estimate), float(np.trace(estimate)), float((estimate**2).sum())
-    spread = square - trace**2 / bins
-    if freedom < 2 or spread <= 0:
-        return estimate
-    unbiased = freedom**2 / ((freedom - 1) * (freedom + 2)) * (square - trace**2 / freedom)
-    keep = min(1.0, max(0.0, (unbiased - trace**2 / bins) / spread) ** 0.5)
-    shrunk: Matrix = keep * estimate + (1 - keep) * trace / bins * np.eye(bins)
-    return shrunk
+def _checked_events(effective_events: ArrayLike | None, bins: int) -> Vector | None:
+    if effective_events is None:
+        return None
+    events: Vector = np.asarray(effective_events, dtype=np.float64)
+    if events.shape != (bins,):
+        msg = f"the effective events have shape {events.shape}; expected one number for each of {bins} bins"
+        raise StatisticsError(msg)
+    return events
 
 
-def _simulate(total: Matrix, estimated: Sequence[ComponentResult], chi2: float) -> float:
-    """Return the p-value of chi2 when parts of the covariance are Wishart-distributed estimates.
-
-    Pseudo-experiments: a residual from N(0, V), and for each estimated part C_i of N_i replicas a new estimate
-    from as many replicas of N(0, C_i), with the published parts, shrunk, as the truth. It errs to the
-    conservative side where N_i is near the number of bins and the estimated part dominates.
-    """
-    rng = np.random.default_rng(_TOY_SEED)
-    bins = len(total)
-    errors = np.sqrt(np.diag(total))
-    units = np.outer(errors, errors)  # bins in units of their errors: a p-value has no unit
-    analytic = (total - np.sum([part.covariance for part in estimated], axis=0)) / units
-    truths = [_shrink(part.covariance / units, part.replicas - 1) for part in estimated]
-    roots = [_root(truth) for truth in truths]
-    root = _root(analytic + np.sum(truths, axis=0))
-    larger = 0
-    block = max(1, 2_000_000 // (bins * bins + bins * max(part.replicas for part in estimated)))
-    for start in range(0, _TOYS, block):
-        toys = min(block, _TOYS - start)
-        residual = rng.standard_normal((toys, root.shape[1])) @ root.T
-        covariance = np.repeat(analytic[np.newaxis], toys, axis=0)
-        for part, part_root in zip(estimated, roots, strict=True):
-            freedom = part.replicas - 1
-            replicas = rng.standard_normal((toys, freedom, part_root.shape[1])) @ part_root.T
-            covariance += replicas.transpose(0, 2, 1) @ replicas / freedom
-        solved = np.linalg.solve(covariance, residual[:, :, np.newaxis])[:, :, 0]
-        larger += int(np.count_nonzero((residual * solved).sum(axis=1) >= chi2))
-    return (larger + 1) / (_TOYS + 1)  # never zero: the experiment itself counts (Davison and Hinkley, 1997, ch. 4)
+def _parts(
+    components: Sequence[ComponentResult], extra: ArrayLike | None, bins: int, decorrelate: Sequence[str]
+) -> list[_Part]:
+    """Return the terms of the covariance, checked; those that are zero everywhere are no terms."""
+    names = checked_two_points(components, decorrelate)
+    parts = []
+    for result in components:
+        name = result.component.name
+        covariance = checked_covariance(result.covariance, bins, f"the covariance of component {name!r}")
+        if name in names:
+            covariance = np.diag(np.diag(covariance))
+        parts.append(_Part(name, covariance, result.replicas))
+    if extra is not None:
+        what = "the covariance of the prediction"
+        parts.append(_Part(what, checked_covariance(extra, bins, what, semidefinite="checked"), 0))
+    if not parts:
+        msg = "no component is left to make a covariance of; leave fewer of them out"
+        raise StatisticsError(msg)
+    return [part for part in parts if part.covariance.any()]
 
 
-def chi2_test(residual: Matrix, components: Sequence[ComponentResult], extra: Matrix | None = None) -> Chi2:
-    """Test whether a residual is compatible with zero.
+def _check_rank(modes: Spectrum, parts: Sequence[_Part], events: Vector | None, *, pseudo_inverse: bool) -> None:
+    """Refuse a covariance that cannot be inverted, unless its pseudo-inverse is wanted and has a p-value."""
+    if modes.rank == modes.bins:
+        return
+    exhausted = [p for p in parts if p.replicas and rank_of(p.covariance) >= p.replicas - 1]
+    few = "".join(f"; {p.name!r} has {p.replicas} replicas, enough for rank {p.replicas - 1}" for p in exhausted)
+    if not pseudo_inverse:
+        raise StatisticsError(modes.shortage(events) + few)
+    if exhausted:
+        msg = (
+            f"the covariance of {modes.bins} bins has rank {modes.rank}{few}: the directions that are missing may "
+            "be for want of replicas alone, so that the pseudo-inverse has no honest p-value; "
+            f"merge bins down to {modes.rank} or fewer"
+        )
+        raise StatisticsError(msg)
+
+
+def _toys(bins: int) -> int:
+    return max(_FEWEST_TOYS, min(_TOYS, int(_TOYS * (_FULL_TOYS_BINS / bins) ** 2))) if _TOYS > _FEWEST_TOYS else _TOYS
+
+
+def chi2_test(
+    residual: ArrayLike,
+    components: Sequence[ComponentResult],
+    extra: ArrayLike | None = None,
+    *,
+    decorrelate: Sequence[str] = (),
+    pseudo_inverse: bool = False,
+    effective_events: ArrayLike | None = None,
+    toys: int | None = None,
+    seed: int = _TOY_SEED,
+) -> Chi2:
+    r"""Test whether a residual is compatible with zero.
 
     The total covariance V is the sum of the components' and of ``extra``. The p-value is that of
 
     - a chi2 distribution, where no part of V is estimated from replicas;
-    - Hotelling's T-squared, T^2 (N - p) / (p (N - 1)) ~ F(p, N - p), where V is one replica component alone
-      (Hotelling, Ann. Math. Statist. 2 (1931) 360; in this field Percival et al., arXiv:2108.10402);
-    - pseudo-experiments over the finite number of replicas, for any other sum. A blanket factor on V^-1
-      would be wrong there: only a part of V is noisy.
+    - Hotelling's T-squared, :math:`T^2 (N - p) / (p (N - 1)) \sim F(p, N - p)`, where V is one replica component
+      alone (Hotelling, Ann. Math. Statist. 2 (1931) 360; in this field Percival et al., arXiv:2108.10402);
+    - pseudo-experiments over the finite number of replicas, for any other sum, see
+      `omnifold_pub.statistics.pseudo_experiments.simulated_p_value`. A blanket factor on V^-1 would be wrong
+      there: only a part of V is noisy.
+
+    All of them take residual and replicas to be normally distributed and independent of each other.
 
     Parameters
     ----------
@@ -159,28 +190,54 @@ def chi2_test(residual: Matrix, components: Sequence[ComponentResult], extra: Ma
         What the covariance of the measurement is the sum of.
     extra : numpy.ndarray, optional
         ``covariance[bin, bin]`` known without replicas: the prediction's own.
+    decorrelate : sequence of str
+        Two-point components of which this test uses the diagonal alone: a difference of two models says how
+        large an effect may be, hardly how it is shared between bins.
+    pseudo_inverse : bool
+        True: where V has a rank below the number of bins, test the residual in the directions that V knows, with
+        as many degrees of freedom. The directions are eigenvectors of the correlation matrix; what the residual
+        has outside of them is ignored, however large. The p-value is had as above, of the residual and all parts
+        in these directions. It is refused where V might be short of rank for want of replicas: the directions
+        are then an accident of the replicas, and what they leave out has a variance after all.
+    effective_events : numpy.ndarray, optional
+        ``[bin]``: passed on to the result, and used to say which bins to merge.
+    toys : int, optional
+        Pseudo-experiments, where there are any: by default 20,000, and fewer from 30 bins on (2,000 for 100).
+        The p-value is off by sqrt(p (1 - p) / toys).
+    seed : int
+        Of the pseudo-experiments; the same question has the same answer.
 
     Raises
     ------
     StatisticsError
-        If V has a rank below the number of bins; it is not inverted then.
+        If V has a rank below the number of bins (it is not inverted then, unless the pseudo-inverse is asked for
+        and has a p-value), or a bin has no uncertainty at all; if an argument is not finite, has another shape,
+        or ``extra`` is not symmetric or not positive; if a component to decorrelate is unknown or no two-point.
+
+    Examples
+    --------
+    >>> test = chi2_test(np.array([2.0, 1.0]), [], np.diag([4.0, 1.0]))
+    >>> test.chi2, test.dof, round(test.p_value, 3), test.method
+    (2.0, 2, 0.368, 'chi2')
     """
-    bins = len(residual)
-    parts = [part.covariance for part in components] + ([extra] if extra is not None else [])
-    if not parts:
-        msg = "no component is left to make a covariance of"
-        raise StatisticsError(msg)
-    total: Matrix = np.sum(parts, axis=0)
-    chi2 = squared_distance(residual, total)
-    estimated = [part for part in components if part.replicas]
+    vector = _checked_residual(residual)
+    bins = len(vector)
+    events = _checked_events(effective_events, bins)
+    parts = _parts(components, extra, bins, decorrelate)
+    modes = spectrum(sum((part.covariance for part in parts), np.zeros((bins, bins))), zero_errors=pseudo_inverse)
+    _check_rank(modes, parts, events, pseudo_inverse=pseudo_inverse)
+    dof, white = modes.rank, modes.transform
+    chi2 = float(((white @ vector) ** 2).sum())
+    estimated = [part for part in parts if part.replicas]
     replicas = min((part.replicas for part in estimated), default=0)
     method: Method
     if not estimated:
-        method, p_value = "chi2", float(special.chdtrc(bins, chi2))
+        method, p_value = "chi2", float(special.chdtrc(dof, chi2))
     elif len(parts) == 1:
         method = "hotelling"
-        f = chi2 * (replicas - bins) / (bins * (replicas - 1))
-        p_value = float(special.fdtrc(bins, replicas - bins, f))
+        p_value = float(special.fdtrc(dof, replicas - dof, chi2 * (replicas - dof) / (dof * (replicas - 1))))
     else:
-        method, p_value = "simulation", _simulate(total, estimated, chi2)
-    return Chi2(chi2=chi2, bins=bins, p_value=p_value, replicas=replicas, method=method)
+        method = "simulation"
+        shares = [EstimatedPart(white @ part.covariance @ white.T, part.replicas - 1) for part in estimated]
+        p_value = simulated_p_value(chi2, shares, toys=_toys(dof) if toys is None else toys, seed=seed)
+    return Chi2(chi2, bins, dof, modes.rank, replicas, p_value, method, events)

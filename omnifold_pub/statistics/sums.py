@@ -2,51 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 __all__ = ["BinIndex"]
 
+_TILE_VALUES = 512 * 1024
+"""Weights that are converted to float64 and summed at a time: they stay in the processor's cache."""
+
 
 class BinIndex:
-    """Which bins each event falls into, over one or several observables.
+    """Which sums each event of a block adds to, over one or several observables.
 
     Parameters
     ----------
-    indices : list of numpy.ndarray
+    indices : sequence of numpy.ndarray
         For each observable ``bin[event]``, -1 where the event is in none.
-    bins : list of int
+    bins : sequence of int
         Number of bins of each observable; bins are numbered through in this order.
+    factors : sequence of numpy.ndarray, optional
+        For each observable ``factor[event]`` that its weights are multiplied with, or None for 1.
     """
 
-    def __init__(self, indices: list[NDArray[np.int64]], bins: list[int]) -> None:
+    def __init__(
+        self,
+        indices: Sequence[NDArray[np.integer]],
+        bins: Sequence[int],
+        factors: Sequence[NDArray[np.float64] | None] | None = None,
+    ) -> None:
         offsets = np.concatenate([[0], np.cumsum(bins)])
         self.bins = int(offsets[-1])
         self.size = len(indices[0])
-        table = np.stack([np.where(i >= 0, i + start, -1) for i, start in zip(indices, offsets[:-1], strict=True)], 1)
+        table = np.empty((self.size, len(indices)), dtype=np.int32)
+        for column, (index, start) in enumerate(zip(indices, offsets[:-1], strict=True)):
+            table[:, column] = np.where(index >= 0, index + start, -1)
+        values = np.ones(table.shape)
+        for column, factor in enumerate(factors or ()):
+            if factor is not None:
+                values[:, column] = factor
         hit = table >= 0
-        pointers = np.concatenate([[0], np.cumsum(hit.sum(axis=1))])
         # Column-compressed, an event a column: the product below runs through the weights in their own order.
-        self._matrix = sparse.csc_array(
-            (np.ones(int(pointers[-1])), table[hit], pointers), shape=(self.bins, self.size), dtype=np.float64
+        self._starts = np.concatenate([[0], np.cumsum(hit.sum(axis=1))]).astype(np.int32)
+        self._rows, self._values = (table.ravel(), values.ravel()) if hit.all() else (table[hit], values[hit])
+        self._last: tuple[int, int, sparse.csc_array] | None = None
+
+    def _matrix(self, start: int, stop: int) -> sparse.csc_array:
+        """Return ``factor[bin, event]`` of some events; the last answer is kept."""
+        last = self._last
+        if last is not None and last[:2] == (start, stop):
+            return last[2]
+        first, end = self._starts[start], self._starts[stop]
+        matrix = sparse.csc_array(
+            (self._values[first:end], self._rows[first:end], self._starts[start : stop + 1] - first),
+            shape=(self.bins, stop - start),
         )
+        self._last = start, stop, matrix
+        return matrix
 
     def sums(self, weights: NDArray[np.floating], start: int = 0) -> NDArray[np.float64]:
         """Return ``sum[bin, member]`` (or ``sum[bin]``) of a block of events, accumulated in float64.
+
+        The weights are gone through once, in stretches that stay in the cache: the cost is that of reading them,
+        and one addition for each event, member and observable.
 
         Parameters
         ----------
         weights : numpy.ndarray
             ``weights[event, member]`` or ``weights[event]`` of the events from ``start`` on.
         """
-        block = self._matrix if len(weights) == self.size else self._matrix[:, start : start + len(weights)]
-        return np.asarray(block @ weights.astype(np.float64, copy=False))
+        step = max(512, _TILE_VALUES // (weights.shape[1] if weights.ndim == 2 else 1))
+        total: NDArray[np.float64] = np.zeros((self.bins, *weights.shape[1:]))
+        for first in range(0, len(weights), step):
+            tile = np.ascontiguousarray(weights[first : first + step], dtype=np.float64)
+            total += self._matrix(start + first, start + first + len(tile)) @ tile
+        return total
 
     def overlaps(self, squares: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return ``sum[bin, bin]`` of w**2 over the events in both bins: the event-sampling covariance.
 
         Between the bins of one observable it is diagonal, between observables it is not.
         """
-        weighted = self._matrix * squares.astype(np.float64)[np.newaxis, :]
-        return np.asarray((sparse.csc_array(weighted) @ self._matrix.T).todense())
+        matrix = self._matrix(0, self.size)
+        values = matrix.data * np.repeat(squares.astype(np.float64), np.diff(matrix.indptr))
+        weighted = sparse.csc_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+        return np.asarray((weighted @ matrix.T).todense())

@@ -9,12 +9,14 @@ from typing import Any
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.expressions import parse
+from omnifold_pub.observables.momenta import FourMomentum
+from omnifold_pub.observables.selection import Interval
 from omnifold_pub.statistics.components import Component, covariance_convention
 from omnifold_pub.validate.findings import Finding
 
 __all__ = ["CONSISTENCY_CHECKS", "consistency_findings"]
 
-CONSISTENCY_CHECKS = ("convention", "prefix_names", "event_sampling", "luminosity", "selection")
+CONSISTENCY_CHECKS = ("convention", "prefix_names", "event_sampling", "luminosity", "selection", "four_momenta")
 """Codes of the checks here."""
 
 
@@ -25,6 +27,8 @@ def consistency_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
     yield from _event_sampling_findings(metadata)
     yield from _luminosity_findings(metadata)
     yield from _selection_findings(metadata)
+    yield from _validity_findings(metadata)
+    yield from _momentum_findings(metadata)
 
 
 def _convention_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
@@ -98,14 +102,58 @@ def _luminosity_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _selection_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
-    names = {observable["name"] for observable in metadata["observables"]}
     for number, cut in enumerate(metadata["fiducial"]["selection"]):
-        where = f"/metadata fiducial.selection[{number}].expression"
         hint = "Write it with the release's own columns, or leave it to the words."
-        try:
-            unknown = sorted(set(parse(cut["expression"]).columns) - names)
-        except ObservableError as error:
-            yield Finding("selection", "required", where, "an expression of columns", str(error), hint)
-            continue
+        yield from _expression_findings(metadata, f"fiducial.selection[{number}].expression", cut["expression"], hint)
+
+
+def _expression_findings(metadata: dict[str, Any], path: str, expression: str, hint: str) -> Iterator[Finding]:
+    names = {observable["name"] for observable in metadata["observables"]}
+    where = f"/metadata {path}"
+    try:
+        unknown = sorted(set(parse(expression).columns) - names)
+    except ObservableError as error:
+        yield Finding("selection", "required", where, "an expression of columns", str(error), hint)
+        return
+    if unknown:
+        yield Finding("selection", "required", where, "columns of the release", ", ".join(unknown), hint)
+
+
+def _validity_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
+    """Find limits of validity that no reader can apply."""
+    validity = metadata["validity"]
+    for number, entry in enumerate(validity.get("ranges", [])):
+        path = f"validity.ranges[{number}]"
+        hint = "Write it with the release's own columns, or leave it to the notes."
+        yield from _expression_findings(metadata, f"{path}.expression", entry["expression"], hint)
+        interval = Interval.of(entry)
+        if interval.minimum > interval.maximum:
+            expected, found = "a minimum of at most the maximum", f"{interval.minimum:g} and {interval.maximum:g}"
+            yield Finding("selection", "required", f"/metadata {path}", expected, found, "Exchange the two.")
+    limit = "minimum_effective_data_events_per_bin"
+    if validity.get(limit) and not any(entry.get("resampled") == "data" for entry in metadata["components"]):
+        yield Finding(
+            "effective_events",
+            "required",
+            f"/metadata validity.{limit}",
+            "a component of kind 'bootstrap' that resampled the data, to count them by",
+            "none",
+            "Leave the limit out, or add the bootstrap.",
+        )
+
+
+def _momentum_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
+    """Find four-momenta of columns that are not there, or in another unit than their mass."""
+    units = {observable["name"]: observable["unit"] for observable in metadata["observables"]}
+    for entry in metadata.get("four_momenta", []):
+        momentum = FourMomentum.from_document(entry)
+        where = f"/metadata four_momenta {momentum.name}"
+        unknown = [name for name in momentum.columns if name not in units]
         if unknown:
-            yield Finding("selection", "required", where, "columns of the release", ", ".join(unknown), hint)
+            hint = "Name the observables that it is made of."
+            yield Finding("four_momenta", "required", where, "columns of the release", ", ".join(unknown), hint)
+        for key, unit in (("pt", "GeV"), ("mass", "GeV"), ("phi", "rad")):
+            found = units.get(entry[key], unit) if isinstance(entry[key], str) else unit
+            if found != unit:
+                hint = "Publish the column in this unit, or leave the four-momentum out."
+                yield Finding("four_momenta", "required", f"{where}.{key}", f"a column in {unit}", repr(found), hint)

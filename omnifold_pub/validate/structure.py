@@ -104,6 +104,7 @@ def _name_findings(metadata: dict[str, Any]) -> Iterator[Finding]:
         ("canvases", canvases),
         ("networks", metadata.get("networks", [])),
         ("closure.tests", metadata["closure"]["tests"]),
+        ("four_momenta", metadata.get("four_momenta", [])),
         *((f"canvases {canvas['name']} families", canvas["families"]) for canvas in canvases),
     ]
     for what, entries in lists:

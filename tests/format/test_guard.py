@@ -7,7 +7,6 @@ import faulthandler
 import json
 import os
 import resource
-import select
 import signal
 import sys
 import threading
@@ -134,27 +133,23 @@ def test_a_hang_is_a_refusal(work: Callable[[str], Any], monkeypatch: pytest.Mon
     assert 0.5 <= time.monotonic() - started < 5
 
 
+class Trickle:
+    """Says a little all the time, and never a whole line."""
+
+    def receive(self, seconds: float) -> bytes:
+        time.sleep(min(seconds, 0.05))
+        return b" "
+
+    def send(self, data: bytes, seconds: float) -> None:
+        raise AssertionError
+
+
 def test_bytes_that_trickle_do_not_stretch_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    out, into = os.pipe()
-    stop = threading.Event()
-
-    def trickle() -> None:
-        while not stop.wait(0.1):
-            os.write(into, b" ")
-
     monkeypatch.setattr(guard, "SECONDS", 0.5)
-    thread = threading.Thread(target=trickle)
-    thread.start()
-    try:
-        started = time.monotonic()
-        with pytest.raises(ReleaseError, match="takes more than"):
-            guard._collect(out, "some.h5")
-        assert time.monotonic() - started < 5
-    finally:
-        stop.set()
-        thread.join()
-        os.close(out)
-        os.close(into)
+    started = time.monotonic()
+    with pytest.raises(ReleaseError, match="takes more than"):
+        list(guard._converse(Trickle(), [guard.Task("some.h5")]))
+    assert 0.5 <= time.monotonic() - started < 5
 
 
 def test_memory_is_bounded_and_what_a_release_needs_is_not() -> None:
@@ -216,14 +211,17 @@ def test_nothing_is_left_of_many() -> None:
             run(crash(signal.SIGSEGV))
 
 
-def test_an_interrupt_of_the_caller_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(select, "select", interrupted)
-    monkeypatch.setattr(select, "poll", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run(lambda path: time.sleep(60))
+def test_an_interrupt_of_the_caller_ends_the_work() -> None:
+    former = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    started = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(lambda path: time.sleep(60))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert time.monotonic() - started < 5
 
 
 def test_a_caller_whose_children_are_reaped_for_it_gets_its_result() -> None:

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -291,13 +291,14 @@ def test_no_byte_of_another_file_comes_out_of_the_process_that_inspects(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers: list[bytes] = []
-    collect = guard._collect
+    lines = guard._lines
 
-    def listen(out: int, path: str) -> bytes:
-        answers.append(collect(out, path))
-        return answers[-1]
+    def listen(*arguments: Any) -> Iterator[bytes]:
+        for line in lines(*arguments):
+            answers.append(line)
+            yield line
 
-    monkeypatch.setattr(guard, "_collect", listen)
+    monkeypatch.setattr(guard, "_lines", listen)
     for change in (STORAGE["external-file"][0], LINKS["external"][0], STORAGE["virtual"][0]):
         with h5py.File(target, "r+", libver=("v110", "v110")) as file:
             change(file)

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import builtins
 import os
+import random
 import subprocess
-from collections.abc import Callable
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -510,3 +513,110 @@ def test_mutated_attacks_end_in_a_value_or_an_observable_error(text: str, plante
 @given(text=st.one_of(st.text(max_size=60), st.text(alphabet="abc()+-*/%<>&|~=!., 019ei_\n", max_size=60)))
 def test_random_text_ends_in_a_value_or_an_observable_error(text: str, planted: list[str]) -> None:
     survives(text, planted)
+
+
+HARMLESS_EVENTS = {
+    "compile",  # what ast.parse does; running the outcome is the event "exec"
+    "object.__getattr__",
+    "sys._getframe",
+    "gc.get_objects",
+}
+
+
+class Canary:
+    """Hears of what the interpreter is asked to do besides arithmetic: run code, open files, import, start programs."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.armed = False
+
+    def hook(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.armed and event not in HARMLESS_EVENTS:
+            self.heard.append(f"{event} {arguments!r:.100}")
+
+
+@pytest.fixture(scope="session")
+def canary() -> Canary:
+    """Installed once: an audit hook stays to the end of the process, and is deaf unless armed."""
+    made = Canary()
+    sys.addaudithook(made.hook)
+    return made
+
+
+HARMS = ["planted()", "planted(a)", "open(a)", "eval(a)", "a.__class__", "__import__(a)", "().__class__", "exec(b)"]
+HARMS += ["lambda: planted()", "[planted() for a in b]", "(x := planted())", "getattr(a, b)", "a[planted()]", "f'{a}'"]
+
+
+def hostile_text(rng: random.Random) -> str:
+    """Return an attack that was mutated, an expression with an attack somewhere inside, or noise."""
+    kind = rng.random()
+    if kind < 0.5:
+        text = rng.choice(ATTACKS)
+        for _ in range(rng.randint(1, 6)):
+            place, length = rng.randint(0, len(text)), rng.randint(0, 6)
+            piece = rng.choice(["", rng.choice(PIECES), rng.choice(ATTACKS)])
+            text = text[:place] + piece + text[place + length :]
+        return text
+    if kind < 0.85:
+        text = rng.choice(HARMS) if rng.random() < 0.7 else rng.choice("abc")
+        for _ in range(rng.randint(1, 12)):
+            other = rng.choice(
+                ["a", "b", "c", "1", "-2.5e3", "pi", rng.choice(HARMS)] if rng.random() < 0.3 else "abc12"
+            )
+            shape = rng.choice(["({} {} {})", "sqrt({})", "where({}, a, b)", "~{}", "-{}", "maximum({}, a)", "({})"])
+            first, second = (text, other) if rng.random() < 0.5 else (other, text)
+            sign = rng.choice(
+                ["+", "-", "*", "/", "%", "**", "<", "==", "&", "|", "and", "or", "@", "//", ">>", ",", ";"]
+            )
+            text = shape.format(first, sign, second) if shape.count("{}") == 3 else shape.format(text)
+        return text
+    letters = (
+        "abc()+-*/%<>&|~=!., 019ei_\n'\"[]{}:@\\#" if rng.random() < 0.7 else [chr(rng.randrange(1, 0x3000)), *"a+("]
+    )
+    return "".join(rng.choice(letters) for _ in range(rng.randint(1, 60)))
+
+
+def hostile_texts(count: int) -> Iterator[str]:
+    rng = random.Random(20261123)  # noqa: S311
+    made: set[str] = set()
+    while len(made) < count:
+        text = hostile_text(rng)
+        if text not in made:
+            made.add(text)
+            yield text
+
+
+def test_the_canary_hears_what_is_executed(canary: Canary, planted: list[str]) -> None:
+    for text in ("planted()", "open('planted', 'w').close()", "__import__('os').system('true')"):
+        canary.heard.clear()
+        canary.armed = True
+        try:
+            eval(text, {})  # noqa: S307
+        finally:
+            canary.armed = False
+        assert any(word.startswith("exec") for word in canary.heard), text
+    assert planted == ["planted"]
+
+
+def test_ten_thousand_hostile_texts_execute_nothing(canary: Canary, planted: list[str]) -> None:
+    events = make_events()
+    evaluate("sqrt(a) / b + where(c > 1, a, b) % 2", events, nan="drop")  # what is imported when first used
+    outcomes: Counter[str] = Counter()
+    canary.heard.clear()
+    for text in hostile_texts(10_000):
+        canary.armed = True
+        try:
+            result = evaluate(text, events, nan="drop")
+        except ObservableError:
+            outcomes["refused"] += 1
+        else:
+            outcomes["computed"] += 1
+            assert result.shape == (6,), text
+            assert result.dtype == np.float64, text
+        finally:
+            canary.armed = False
+        assert canary.heard == [], text
+        assert planted == [], text
+    assert not any(Path().iterdir())
+    assert sum(outcomes.values()) == 10_000
+    assert min(outcomes["refused"], outcomes["computed"]) > 300  # some are sound, or nothing deep was tried

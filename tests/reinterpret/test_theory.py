@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_a_theory_is_named_after_its_file_unless_told_otherwise(zjets: Path) -> 
 def test_the_prediction_is_the_histogram_of_numpy(
     theory: Theory, joint: JointMeasurement, arrays: dict[str, NDArray[Any]]
 ) -> None:
-    values, _ = theory.predict(joint.observables, unit="pb")
+    values, _ = theory.predict(joint)
     weights = arrays["weight"].astype(float)
     pt = np.histogram(arrays["pT_ll"].astype(np.float32).astype(float), PT_EDGES, weights=weights)[0]
     jet = np.histogram(arrays["pT_trackj1"].astype(np.float32).astype(float), JET_EDGES, weights=weights)[0]
@@ -76,7 +77,7 @@ def test_the_prediction_is_the_histogram_of_numpy(
 def test_the_covariance_is_the_sum_of_squared_weights_of_shared_events(
     theory: Theory, joint: JointMeasurement, arrays: dict[str, NDArray[Any]]
 ) -> None:
-    _, covariance = theory.predict(joint.observables, unit="pb")
+    _, covariance = theory.predict(joint)
     pt, jet = (arrays[name].astype(np.float32).astype(float) for name in ("pT_ll", "pT_trackj1"))
     squares = arrays["weight"].astype(float) ** 2
     diagonal = [np.histogram(v, edges, weights=squares)[0] for v, edges in ((pt, PT_EDGES), (jet, JET_EDGES))]
@@ -88,14 +89,14 @@ def test_the_covariance_is_the_sum_of_squared_weights_of_shared_events(
 
 def test_a_prediction_in_another_unit_is_refused(theory: Theory, joint: JointMeasurement) -> None:
     with pytest.raises(InputError, match="another tune: weights in pb, the measurement is in 'fb'; convert them"):
-        theory.predict(joint.observables, unit="fb")
+        theory.predict(replace(joint, weight_unit="fb"))
 
 
 def test_a_column_that_the_theory_lacks_is_named(zjets: Path, joint: JointMeasurement) -> None:
     path = zjets / "theory.root"
     theory = Theory.from_root(path, tree="events", weight="weight", unit="pb", columns=["pT_ll"])
     with pytest.raises(ObservableError, match=r"theory\.root has no column 'pT_trackj1'"):
-        theory.predict(joint.observables, unit="pb")
+        theory.predict(joint)
 
 
 def test_a_missing_branch_is_named(zjets: Path) -> None:

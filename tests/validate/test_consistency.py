@@ -32,6 +32,27 @@ def selection(expression: str) -> Callable[[Any, dict[str, Any]], object]:
     return lambda a, m: m["fiducial"]["selection"][0].update(expression=expression)
 
 
+def validity(**limits: Any) -> Callable[[Any, dict[str, Any]], object]:
+    return lambda a, m: m["validity"].update(limits)
+
+
+def interval(expression: str, minimum: float | None = None, maximum: float | None = None) -> dict[str, Any]:
+    return {"expression": expression, "minimum": minimum, "maximum": maximum}
+
+
+def momentum(units: dict[str, str] | None = None, **change: Any) -> Callable[[Any, dict[str, Any]], object]:
+    """Declare a four-momentum of y, x, z and n, once these columns have the units that it asks for."""
+
+    def edit(arrays: dict[str, Any], metadata: dict[str, Any]) -> None:
+        of = {"y": "GeV", "z": "rad", "n": "GeV"} | (units or {})
+        for observable in metadata["observables"]:
+            observable["unit"] = of.get(observable["name"], observable["unit"])
+        entry = {"name": "jet", "description": "d", "pt": "y", "rapidity": "x", "phi": "z", "mass": "n"}
+        metadata["four_momenta"] = [entry | change]
+
+    return edit
+
+
 def renamed(**names: str) -> Callable[[dict[str, Any], dict[str, Any]], object]:
     def change(arrays: dict[str, Any], metadata: dict[str, Any]) -> None:
         for old, new in names.items():
@@ -115,6 +136,47 @@ CASES: dict[str, tuple[Any, ...]] = {
     ),
     "selection of no column": (selection("1 < 2"), *SELECTION, "an expression of columns", "uses no column"),
     "selection that is no expression": (selection("x >"), *SELECTION, "an expression of columns", "cannot be read"),
+    "range of an unknown column": (
+        validity(ranges=[interval("x"), interval("x / nowhere", 0, 1)]),
+        *("selection", "required", "/metadata validity.ranges[1].expression", "columns of the release", "nowhere"),
+    ),
+    "range that calls": (
+        validity(ranges=[interval("__import__('os').system('true')")]),
+        *("selection", "required", "/metadata validity.ranges[0].expression"),
+        *("an expression of columns", "quotes are not allowed"),
+    ),
+    "range the wrong way round": (
+        validity(ranges=[interval("x", 2, -1)]),
+        *("selection", "required", "/metadata validity.ranges[0]", "a minimum of at most the maximum", "2 and -1"),
+    ),
+    "data events that nothing counts": (
+        lambda a, m: (
+            validity(minimum_effective_data_events_per_bin=10)(a, m),
+            component(m, "data_bootstrap").update(resampled="both"),
+        ),
+        *("effective_events", "required", "/metadata validity.minimum_effective_data_events_per_bin"),
+        *("kind 'bootstrap' that resampled the data", "none"),
+    ),
+    "four-momentum of an unknown column": (
+        momentum(phi="nowhere", mass="m"),
+        *("four_momenta", "required", "/metadata four_momenta jet", "columns of the release", "nowhere, m"),
+    ),
+    "transverse momentum in MeV": (
+        momentum({"y": "MeV"}),
+        *("four_momenta", "required", "/metadata four_momenta jet.pt", "a column in GeV", "'MeV'"),
+    ),
+    "mass in MeV": (
+        momentum({"n": "MeV"}),
+        *("four_momenta", "required", "/metadata four_momenta jet.mass", "a column in GeV", "'MeV'"),
+    ),
+    "azimuth in degrees": (
+        momentum({"z": "degree"}),
+        *("four_momenta", "required", "/metadata four_momenta jet.phi", "a column in rad", "'degree'"),
+    ),
+    "two four-momenta of one name": (
+        lambda a, m: (momentum()(a, m), m["four_momenta"].extend(m["four_momenta"])),
+        *("names", "required", "/metadata four_momenta", "unique names", "'jet' more than once"),
+    ),
 }
 
 
@@ -151,6 +213,17 @@ def test_every_part_of_the_selection_is_looked_at(rewritten: Callable[..., Path]
         pytest.param(lambda a, m: m["luminosity"].update(relative_uncertainty=0), id="luminosity without error"),
         pytest.param(convention("model", correlation="full"), id="two-point in full"),
         pytest.param(renamed(mc_bootstrap="data_bootstraps"), id="names that begin alike"),
+        pytest.param(momentum(), id="four-momentum"),
+        pytest.param(momentum({"n": "MeV"}, mass=0.1), id="four-momentum with a mass of its own"),
+        pytest.param(validity(ranges=[interval("x", 1, 1), interval("y / n"), interval("z", None, 3)]), id="ranges"),
+        pytest.param(validity(minimum_effective_data_events_per_bin=10), id="data events that a bootstrap counts"),
+        pytest.param(
+            lambda a, m: (
+                validity(minimum_effective_data_events_per_bin=0)(a, m),
+                component(m, "data_bootstrap").update(resampled="both"),
+            ),
+            id="no limit on data events",
+        ),
         pytest.param(
             lambda a, m: (
                 without("event_sampling")(a, m),

@@ -1,0 +1,1 @@
+"""From events and weight families to T under each member."""

@@ -167,7 +167,7 @@ def p_values(sources: Sequence[Source], experiments: int, *, seed: int, toys: in
         Of the test.
     """
     rng = np.random.default_rng(seed)
-    roots = [np.linalg.cholesky(source.covariance) for source in sources]
+    roots: list[Matrix] = [np.linalg.cholesky(source.covariance) for source in sources]
     bins = len(roots[0])
     for _ in range(experiments):
         residual = sum((root @ rng.standard_normal(bins) for root in roots), np.zeros(bins))

@@ -121,7 +121,6 @@ class Pass:
         index = self.index(Block(self.source.events(start, stop)))
         weights = self.source.weights(start, stop)
         squares = weights**2
-        both = index.sums(np.stack([weights, squares], axis=1))
         families = {}
         for name in self.families:
             array = self.source.families[name]
@@ -136,7 +135,7 @@ class Pass:
                 drawn = np.stack([poisson_multiplicities(self.seed, replica, ids) for replica in chosen], axis=1)
                 replicas[:, chosen.start : chosen.stop] = index.sums(drawn * weights[:, np.newaxis])
         overlaps = index.overlaps(squares) if self.overlaps else np.zeros((0, 0))
-        return Sums(both[:, 0], both[:, 1], families, replicas, overlaps)
+        return Sums(index.sums(weights), index.sums(squares), families, replicas, overlaps)
 
     def count_undefined(self, error: UndefinedValuesError) -> ObservableError:
         """Go over all events again, for an error that says how many are undefined."""

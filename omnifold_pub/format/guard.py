@@ -20,7 +20,7 @@ from typing import Any
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.format.channel import Channel, forked, interpreted
-from omnifold_pub.format.served import BLOCK, ServedFile
+from omnifold_pub.format.served import MOST_ASKED, ServedFile
 
 __all__ = ["MEMORY", "NETWORK_SECONDS", "SECONDS", "Task", "answer", "run_guarded", "run_guarded_all", "serve"]
 
@@ -186,7 +186,7 @@ def _fetch(task: Task, request: object, served: int) -> bytes:
         If it asks for what is not there, or for too much.
     """
     match request:
-        case [int(offset), int(size)] if task.fetch and 0 < size <= BLOCK and 0 <= offset <= task.size - size:
+        case [int(offset), int(size)] if task.fetch and 0 < size <= MOST_ASKED and 0 <= offset <= task.size - size:
             if served + size <= _MAX_SERVED:
                 return task.fetch(offset, size)
             found = f"takes more than {_MAX_SERVED // 2**20} MB of the file"

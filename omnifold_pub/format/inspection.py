@@ -46,7 +46,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHECKSUMMED = (2, 3)
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FILES_EACH = 128
-_REMOTE_PROCESSES, _LOCAL_PROCESSES = 4, 2
+_PROCESSES = 4
 _LAYOUTS = {h5d.COMPACT: "compact", h5d.CONTIGUOUS: "contiguous", h5d.VIRTUAL: "virtual"}
 
 
@@ -230,8 +230,7 @@ def inspect_sources(sources: Sequence[ByteSource]) -> list[Structure]:
         _check_start(name, source.read(0, len(_SIGNATURE) + 1))
         tasks.append(guard.Task(name, source.size, source.read if source.remote else None))
     remote = any(task.fetch is not None for task in tasks)
-    most, each = (_REMOTE_PROCESSES, 1) if remote else (_LOCAL_PROCESSES, _FILES_EACH)
-    processes = max(1, min(most, -(-len(tasks) // each)))
+    processes = max(1, min(_PROCESSES, -(-len(tasks) // (1 if remote else _FILES_EACH))))
     bounds = [len(tasks) * number // processes for number in range(processes + 1)]
     batches = [tasks[start:stop] for start, stop in itertools.pairwise(bounds)]
 

@@ -22,6 +22,8 @@ class _HasEdges(Protocol):
     def edges(self) -> Any: ...
 
 
+_FEW_EDGES = 64
+
 Bins = ArrayLike | _HasEdges
 """What a binning can be given as: a sequence of edges, or an axis."""
 
@@ -168,9 +170,15 @@ class Axis(Sequence[tuple[float, float]]):
         >>> Axis.from_bins([0, 1, 2]).bins_of(np.array([0.0, 1.0, 2.0, 2.5, np.nan])).tolist()
         [0, 1, 1, -1, -1]
         """
-        index = np.searchsorted(self.edges, values, side="right") - 1  # NaN is sorted behind everything
-        for last in {len(self), self.inner.stop}:
-            if last == len(self) or np.isfinite(self.edges[max(last - 1, 0)]):
-                index[values == self.edges[last]] = last - 1
+        if len(self.edges) <= _FEW_EDGES:  # comparing with each is several times faster than searching for a few
+            passed = np.zeros(values.shape, dtype=np.int8)
+            for edge in self.edges:
+                passed += (values >= edge).view(np.int8)
+            index = passed.astype(np.int64) - 1
+        else:
+            index = np.searchsorted(self.edges, values, side="right") - 1  # NaN is sorted behind everything
+        inner = self.inner
+        for last in {len(self), inner.stop} if inner.stop > inner.start else {len(self)}:
+            index[values == self.edges[last]] = last - 1
         index[index >= len(self)] = -1
         return index

@@ -155,7 +155,7 @@ def _check_rank(modes: Spectrum, parts: Sequence[_Part], events: Vector | None, 
 
 
 def _toys(bins: int) -> int:
-    return max(_FEWEST_TOYS, min(_TOYS, int(_TOYS * (_FULL_TOYS_BINS / bins) ** 2))) if _TOYS > _FEWEST_TOYS else _TOYS
+    return min(_TOYS, max(_FEWEST_TOYS, int(_TOYS * (_FULL_TOYS_BINS / bins) ** 2)))
 
 
 def chi2_test(
@@ -224,7 +224,8 @@ def chi2_test(
     bins = len(vector)
     events = _checked_events(effective_events, bins)
     parts = _parts(components, extra, bins, decorrelate)
-    modes = spectrum(sum((part.covariance for part in parts), np.zeros((bins, bins))), zero_errors=pseudo_inverse)
+    total: Matrix = sum((part.covariance for part in parts), np.zeros((bins, bins)))
+    modes = spectrum(total, zero_errors=pseudo_inverse)
     _check_rank(modes, parts, events, pseudo_inverse=pseudo_inverse)
     dof, white = modes.rank, modes.transform
     chi2 = float(((white @ vector) ** 2).sum())
@@ -238,6 +239,9 @@ def chi2_test(
         p_value = float(special.fdtrc(dof, replicas - dof, chi2 * (replicas - dof) / (dof * (replicas - 1))))
     else:
         method = "simulation"
-        shares = [EstimatedPart(white @ part.covariance @ white.T, part.replicas - 1) for part in estimated]
-        p_value = simulated_p_value(chi2, shares, toys=_toys(dof) if toys is None else toys, seed=seed)
+        # in bins as they are, or else in the directions of the pseudo-inverse, where V is the unit matrix
+        basis = np.eye(bins) if dof == bins else white
+        wishart = [EstimatedPart(basis @ part.covariance @ basis.T, part.replicas - 1) for part in estimated]
+        matrix = total if dof == bins else np.eye(dof)
+        p_value = simulated_p_value(chi2, matrix, wishart, toys=_toys(dof) if toys is None else toys, seed=seed)
     return Chi2(chi2, bins, dof, modes.rank, replicas, p_value, method, events)

@@ -176,9 +176,12 @@ def shape_only(
     """
     measured: Vector = np.asarray(nominal, dtype=np.float64)
     predicted: Vector = np.asarray(prediction, dtype=np.float64)
-    bins = len(measured)
-    if predicted.shape != (bins,):
-        msg = f"the prediction has shape {predicted.shape}; expected one number for each of {bins} bins"
+    bins = measured.size
+    if measured.ndim != 1 or predicted.shape != (bins,):
+        msg = (
+            f"measurement and prediction have shapes {measured.shape} and {predicted.shape}; "
+            "expected one number for each bin"
+        )
         raise StatisticsError(msg)
     _check_groups(groups, bins)
     kept = kept_bins(groups, drop=drop)

@@ -75,8 +75,10 @@ class BinIndex:
         """
         step = max(512, _TILE_VALUES // (weights.shape[1] if weights.ndim == 2 else 1))
         total: NDArray[np.float64] = np.zeros((self.bins, *weights.shape[1:]))
+        buffer = np.empty((min(step, len(weights)), *weights.shape[1:]))
         for first in range(0, len(weights), step):
-            tile = np.ascontiguousarray(weights[first : first + step], dtype=np.float64)
+            tile = buffer[: min(step, len(weights) - first)]
+            np.copyto(tile, weights[first : first + step])
             total += self._matrix(start + first, start + first + len(tile)) @ tile
         return total
 

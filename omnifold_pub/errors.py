@@ -11,7 +11,11 @@
     │   └── RunError         the run directory: other inputs, another process, an unfinished campaign
     ├── PublishError         a release that cannot be written
     ├── ReleaseError         a release that cannot be read
-    └── StatisticsError      a covariance or a p-value that does not exist
+    ├── StatisticsError      a covariance or a p-value that does not exist
+    └── ValidityError        a result that the publisher of a release does not vouch for
+
+    UserWarning
+    └── ValidityWarning      the same, where the publisher leaves it to the reader
 
 A message says where, what was found, what was expected, and what to do.
 """
@@ -29,6 +33,8 @@ __all__ = [
     "RunError",
     "StatisticsError",
     "TrainingError",
+    "ValidityError",
+    "ValidityWarning",
 ]
 
 
@@ -70,3 +76,11 @@ class ReleaseError(OmnifoldPubError):
 
 class StatisticsError(OmnifoldPubError):
     """A covariance or a p-value cannot be had from what there is."""
+
+
+class ValidityError(OmnifoldPubError):
+    """A release's publisher does not vouch for a result and asked that it be refused."""
+
+
+class ValidityWarning(UserWarning):
+    """A release's publisher does not vouch for a result."""

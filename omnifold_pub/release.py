@@ -31,6 +31,7 @@ from omnifold_pub.observables.events import Definition, Events, NanRule, definit
 from omnifold_pub.progress import Progress
 from omnifold_pub.statistics.components import CentralRule, Component
 from omnifold_pub.validate.structure import check_structure
+from omnifold_pub.validity import check_validity
 
 __all__ = ["Release", "open_release"]
 
@@ -387,6 +388,7 @@ class Release(Closing):
         canvases = {c.canvas: self._canvas(c.canvas) for c in self.components if c.canvas is not None}
         data = WeightedEvents(self._own, self.components, self._central, canvases)
         found = evaluate_statistics(statistics, data, worker=worker or self._worker, progress=progress)
+        check_validity(statistics, found, self.metadata, self._own)
         return {
             "nominal": found.nominal,
             "results": found.results,

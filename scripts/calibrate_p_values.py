@@ -152,6 +152,10 @@ def observed(source: Source, root: Matrix, rng: np.random.Generator) -> Componen
     return ComponentResult(component, members, covariance)
 
 
+def _root(covariance: Matrix) -> Matrix:
+    return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+
+
 def p_values(sources: Sequence[Source], experiments: int, *, seed: int, toys: int = TOYS) -> Iterator[float]:
     """Yield the p-value of a true prediction in each pseudo-experiment.
 
@@ -167,7 +171,7 @@ def p_values(sources: Sequence[Source], experiments: int, *, seed: int, toys: in
         Of the test.
     """
     rng = np.random.default_rng(seed)
-    roots: list[Matrix] = [np.linalg.cholesky(source.covariance) for source in sources]
+    roots = [_root(source.covariance) for source in sources]
     bins = len(roots[0])
     for _ in range(experiments):
         residual = sum((root @ rng.standard_normal(bins) for root in roots), np.zeros(bins))

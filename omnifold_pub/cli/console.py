@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from omnifold_pub.errors import ObservableError, OmnifoldPubError
+from omnifold_pub.errors import ObservableError, OmnifoldPubError, ValidityWarning
 from omnifold_pub.format.manifest import is_manifest, read_manifest
 from omnifold_pub.progress import Progress
 
@@ -43,10 +44,19 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", ValidityWarning)
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except OmnifoldPubError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(EXIT_BAD_CALL if isinstance(error, ObservableError) else EXIT_AT_FAULT)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+    """Print a warning as one line."""
+    what = "warning" if issubclass(category, ValidityWarning) else category.__name__
+    click.echo(f"{what}: {message}", err=True)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ class Ratio(BinnedStatistic):
     numerator, denominator : BinnedStatistic
         `Histogram` or `Profile`, of as many bins.
     name : str, optional
-        By default ``numerator / denominator``.
+        By default ``numerator over denominator``.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class Ratio(BinnedStatistic):
             msg = f"ratio: expected as many bins above as below; found {shapes[0]} and {shapes[1]}"
             raise ObservableError(msg)
         object.__setattr__(self, "axes", self.numerator.axes)
-        object.__setattr__(self, "name", self.name or f"{self.numerator.name} / {self.denominator.name}")
+        object.__setattr__(self, "name", self.name or f"{self.numerator.name} over {self.denominator.name}")
 
     @property
     def kind(self) -> str:

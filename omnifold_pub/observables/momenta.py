@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from omnifold_pub.messages import shorten, suggest
 if TYPE_CHECKING:
     from vector import MomentumNumpy4D
 
-__all__ = ["FourMomentum", "vector_of"]
+__all__ = ["FourMomentum", "VectorColumns", "momenta_of", "vector_of"]
 
 MASS_ROUNDING = 1e-6
 """Of the squared energy: how far below 0 single precision may put the squared mass of a light object."""
@@ -165,6 +166,73 @@ def vector_of(momentum: FourMomentum, events: Mapping[str, NDArray[Any]]) -> Mom
     longitudinal = {"eta": along} if momentum.eta else {"pz": np.hypot(mass, pt) * np.sinh(along)}
     made = vector.array({"pt": pt, "phi": phi, **longitudinal, "mass": mass})
     return cast("MomentumNumpy4D", made)
+
+
+def momenta_of(metadata: Mapping[str, Any]) -> dict[str, FourMomentum]:
+    """Return the four-momenta that a release's metadata declare, by name; none in releases of format 1.0.
+
+    >>> momenta_of({"title": "x"})
+    {}
+    """
+    momenta = (FourMomentum.from_document(entry) for entry in metadata.get("four_momenta", ()))
+    return {momentum.name: momentum for momentum in momenta}
+
+
+class VectorColumns(Mapping[str, NDArray[np.float32]]):
+    """Columns of events that also come as four-momenta.
+
+    Attributes
+    ----------
+    momenta : mapping of str to FourMomentum
+        Those that are declared, by name.
+    """
+
+    momenta: Mapping[str, FourMomentum] = MappingProxyType({})
+
+    def vector(
+        self,
+        name: str | None = None,
+        /,
+        *,
+        pt: str | None = None,
+        eta: str | None = None,
+        rapidity: str | None = None,
+        phi: str | None = None,
+        mass: str | float | None = None,
+    ) -> MomentumNumpy4D:
+        """Return the four-momentum of an object for every event, NaN where an event lacks it; see `vector_of`.
+
+        Parameters
+        ----------
+        name : str, optional
+            One of the declared four-momenta: ``events.vector("l1")``.
+        pt, eta, rapidity, phi, mass : str, optional
+            Or else its columns, in GeV and rad, with either ``eta`` or ``rapidity``; the mass may be a number:
+            ``events.vector(pt="pT_l1", eta="eta_l1", phi="phi_l1", mass=0.1057)``.
+
+        Raises
+        ------
+        MissingExtraError
+            If the package ``vector`` is not installed.
+        ObservableError
+            For a name that is not declared, columns that are not there or are no four-momentum, and both at once.
+        """
+        given = {"pt": pt, "eta": eta, "rapidity": rapidity, "phi": phi, "mass": mass}
+        columns = {key: value for key, value in given.items() if value is not None}
+        if (name is None) != bool(columns):
+            found = "neither" if name is None else f"{shorten(name)} and {', '.join(columns)}"
+            msg = f"vector: expected a four-momentum's name, or columns (pt, eta or rapidity, phi, mass); found {found}"
+            raise ObservableError(msg)
+        if name is not None:
+            if name not in self.momenta:
+                msg = f"vector: no four-momentum {shorten(name)} is declared; {suggest(name, list(self.momenta))}"
+                raise ObservableError(msg)
+            return vector_of(self.momenta[name], self)
+        missing = [key for key in ("pt", "phi", "mass") if key not in columns]
+        if missing:
+            msg = f"vector: expected the columns pt, eta or rapidity, phi, mass; {', '.join(missing)} missing"
+            raise ObservableError(msg)
+        return vector_of(FourMomentum("of the columns given", **cast("dict[str, Any]", columns)), self)
 
 
 def _column(momentum: FourMomentum, events: Mapping[str, NDArray[Any]], name: str) -> Column:

@@ -13,7 +13,7 @@ from omnifold_pub.errors import StatisticsError
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.statistics.components import ComponentResult
 
-__all__ = ["Spectrum", "checked_covariance", "checked_two_points", "rank_of", "spectrum"]
+__all__ = ["Spectrum", "checked_covariance", "checked_two_points", "fewest", "rank_of", "spectrum"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -47,25 +47,32 @@ class Spectrum:
     transform: Matrix
     missing: Vector
 
-    def shortage(self, effective_events: Vector | None = None) -> str:
+    def shortage(self, which: str | None = None) -> str:
         """Return what is wrong with a matrix whose rank is short, and which bins to merge.
 
         Parameters
         ----------
-        effective_events : numpy.ndarray, optional
-            ``[bin]``; where all bins are concerned, those with the fewest are named.
+        which : str, optional
+            Words on which bins; by default those that the missing directions lie in, unless that is all of them.
         """
-        concerned = np.flatnonzero(self.missing > _PART_OF_SHORTAGE)
-        which = ""
-        if 0 < len(concerned) < self.bins:
-            which = f" (there is too little in bins {_listed(concerned)}: merge those with each other or a neighbour)"
-        elif effective_events is not None:
-            fewest = np.argsort(effective_events, kind="stable")[: min(self.bins - self.rank, 3)]
-            which = f" (first bins {_listed(np.sort(fewest))}, which have the fewest effective events)"
+        if which is None:
+            concerned = np.flatnonzero(self.missing > _PART_OF_SHORTAGE)
+            some = 0 < len(concerned) < self.bins
+            which = f"bins {_listed(concerned)} with each other or a neighbour: they know too little" if some else ""
         return (
             f"the covariance of {self.bins} bins has rank {self.rank} and cannot be inverted; "
-            f"merge bins down to {self.rank} or fewer{which}, or add a component that is missing"
+            f"merge bins down to {self.rank} or fewer{which and f' ({which})'}, or add a component that is missing"
         )
+
+
+def fewest(effective_events: Vector, count: int) -> str:
+    """Return words on the bins with the fewest effective events.
+
+    >>> fewest(np.array([9.0, 1.0, 5.0]), 2)
+    'first bins 1, 2, which have the fewest effective events'
+    """
+    bins = np.sort(np.argsort(effective_events, kind="stable")[: min(count, _LISTED)])
+    return f"first bins {_listed(bins)}, which have the fewest effective events"
 
 
 def _listed(bins: NDArray[np.intp]) -> str:

@@ -12,7 +12,14 @@ from scipy import special
 
 from omnifold_pub.errors import StatisticsError
 from omnifold_pub.statistics.components import ComponentResult
-from omnifold_pub.statistics.covariances import Spectrum, checked_covariance, checked_two_points, rank_of, spectrum
+from omnifold_pub.statistics.covariances import (
+    Spectrum,
+    checked_covariance,
+    checked_two_points,
+    fewest,
+    rank_of,
+    spectrum,
+)
 from omnifold_pub.statistics.pseudo_experiments import EstimatedPart, simulated_p_value
 
 __all__ = ["Chi2", "Method", "chi2_test", "squared_distance"]
@@ -141,10 +148,14 @@ def _check_rank(modes: Spectrum, parts: Sequence[_Part], events: Vector | None, 
     """Refuse a covariance that cannot be inverted, unless its pseudo-inverse is wanted and has a p-value."""
     if modes.rank == modes.bins:
         return
+    short = modes.bins - modes.rank
     exhausted = [p for p in parts if p.replicas and rank_of(p.covariance) >= p.replicas - 1]
     few = "".join(f"; {p.name!r} has {p.replicas} replicas, enough for rank {p.replicas - 1}" for p in exhausted)
+    which = None
+    if exhausted:  # which directions are missing is then an accident: it says nothing of the bins
+        which = "" if events is None else fewest(events, short)
     if not pseudo_inverse:
-        raise StatisticsError(modes.shortage(events) + few)
+        raise StatisticsError(modes.shortage(which) + few)
     if exhausted:
         msg = (
             f"the covariance of {modes.bins} bins has rank {modes.rank}{few}: the directions that are missing may "

@@ -14,9 +14,15 @@ from uhi.typing.plottable import PlottableAxisContinuous, PlottableAxisGeneric, 
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.observables.binning import Axis
 
-EDGES = st.lists(
-    st.one_of(st.integers(-20, 20).map(float), st.floats(allow_nan=False)), min_size=2, max_size=12, unique=True
-).map(sorted)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def edges(most: int) -> st.SearchStrategy[list[float]]:
+    one = st.one_of(st.integers(-20, 20).map(float), FINITE)
+    return st.lists(one, min_size=2, max_size=most, unique=True).map(sorted)
+
+
+EDGES = st.one_of(edges(12), edges(90))  # few edges are compared with, many are searched in
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
@@ -49,6 +55,19 @@ def test_edges_belong_to_the_bin_above_and_the_last_one_to_the_bin_below() -> No
     axis = Axis.from_bins([0, 1, 2, 4])
     values = np.array([-np.inf, -0.5, -0.0, 1, 2, 4, 4.0001, np.inf, np.nan])
     assert axis.bins_of(values).tolist() == [-1, -1, 0, 1, 2, 2, -1, -1, -1]
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(data=st.data(), edges=EDGES)
+def test_flow_bins_take_what_the_others_leave(data: st.DataObject, edges: list[float]) -> None:
+    one = st.one_of(st.sampled_from(edges), st.floats(allow_nan=False), st.floats(-25, 25))
+    values = np.array(data.draw(st.lists(one, max_size=30)), dtype=np.float64)
+    axis = Axis.from_bins(edges)
+    inside, all_of_them = axis.bins_of(values), axis.with_flow().bins_of(values)
+    np.testing.assert_array_equal(inside[inside >= 0] + 1, all_of_them[inside >= 0])
+    np.testing.assert_array_equal(all_of_them[values < edges[0]], 0)
+    np.testing.assert_array_equal(all_of_them[values > edges[-1]], len(edges))
+    assert axis.with_flow().inner == slice(1, len(edges))
 
 
 def test_infinite_edges_take_infinite_values() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import MissingExtraError, ObservableError
-from omnifold_pub.observables.momenta import LARGEST_RAPIDITY, FourMomentum, vector_of
+from omnifold_pub.observables.momenta import LARGEST_RAPIDITY, FourMomentum, VectorColumns, momenta_of, vector_of
 
 MUON_MASS = 0.1056583755  # GeV, PDG 2024
 NAN = math.nan
@@ -217,6 +218,67 @@ def test_without_vector_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("omnifold_pub.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"four-momenta needs the package vector.*omnifold-pub\[vector\]"):
         vector_of(MUON, one(pt=3, eta=0, phi=0))
+
+
+class Toy(VectorColumns):
+    """Columns that remember which of them were looked at."""
+
+    def __init__(self, table: Columns, momenta: dict[str, FourMomentum]) -> None:
+        self.table = table
+        self.momenta = momenta
+        self.used: set[str] = set()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        self.used.add(name)
+        return self.table[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+@pytest.fixture
+def toy() -> Toy:
+    table = columns(pt=[30, 40], y=[1, NAN], phi=[0, 1], m=[5, 6], other=[0, 0])
+    entry = {"name": "j1", "description": "a jet", "pt": "pt", "rapidity": "y", "phi": "phi", "mass": "m"}
+    return Toy(table, momenta_of({"four_momenta": [entry]}))
+
+
+def test_declared_momenta_are_asked_for_by_name(toy: Toy) -> None:
+    assert toy.momenta == {"j1": JET}
+    jet = toy.vector("j1")
+    np.testing.assert_allclose(jet.E, [math.hypot(30, 5) * math.cosh(1), NAN])
+    assert toy.used == {"pt", "y", "phi", "m"}
+
+
+def test_others_by_their_columns(toy: Toy) -> None:
+    np.testing.assert_array_equal(toy.vector(pt="pt", rapidity="y", phi="phi", mass="m").E, toy.vector("j1").E)
+    assert toy.vector(pt="pt", eta="other", phi="phi", mass=0).E.tolist() == [30, 40]
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda e: e.vector("j2"), "no four-momentum 'j2' is declared; there are j1"),
+        (lambda e: Toy(e.table, {}).vector("j2"), "no four-momentum 'j2' is declared; there is none at all"),
+        (lambda e: e.vector(), r"expected a four-momentum's name, or columns \(pt, .*\); found neither"),
+        (lambda e: e.vector("j1", pt="pt", mass=0), "found 'j1' and pt, mass"),
+        (
+            lambda e: e.vector(pt="pt", eta="y"),
+            "expected the columns pt, eta or rapidity, phi, mass; phi, mass missing",
+        ),
+        (lambda e: e.vector(pt="pt", phi="phi", mass=0), "expected a column of eta or one of rapidity; found neither"),
+        (lambda e: e.vector(pt="PT", eta="y", phi="phi", mass=0), "there is no column 'PT'; there are pt, y"),
+    ],
+)
+def test_what_is_asked_for_amiss_is_told(toy: Toy, ask: Callable[[Toy], object], message: str) -> None:
+    with pytest.raises(ObservableError, match=message):
+        ask(toy)
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
 from omnifold_pub.errors import StatisticsError
-from omnifold_pub.statistics import inference
 from omnifold_pub.statistics.components import Component, ComponentResult, Kind
-from omnifold_pub.statistics.inference import Chi2, chi2_test
+from omnifold_pub.statistics.inference import Chi2, chi2_test, squared_distance
 
 Matrix = NDArray[np.float64]
 
@@ -129,7 +132,7 @@ def test_the_same_question_has_the_same_answer() -> None:
 def test_a_simulated_p_value_is_never_zero_and_at_most_one() -> None:
     parts = [analytic(np.eye(2)), replica_part(np.random.default_rng(7).normal(size=(10, 2)))]
     assert 0 < chi2_test(np.full(2, 1e6), parts).p_value < 1e-4
-    assert chi2_test(np.zeros(2), parts) == Chi2(0.0, 2, 1.0, 10, "simulation")
+    assert chi2_test(np.zeros(2), parts) == Chi2(0.0, 2, 2, 2, 10, 1.0, "simulation")
 
 
 def test_a_simulation_with_a_negligible_replica_part_is_a_chi2_distribution() -> None:
@@ -207,61 +210,200 @@ def test_no_component_at_all_is_refused() -> None:
         chi2_test(np.ones(2), [])
 
 
-NOMINAL_RATE = 0.05
+def two_point(vector: Matrix, name: str = "model") -> ComponentResult:
+    members = vector[np.newaxis]
+    return ComponentResult(Component(name, "two_point", members=1), members, np.outer(vector, vector))
 
 
-def rejections(bins: int, replicas: int, ratio: float, experiments: int, monkeypatch: pytest.MonkeyPatch) -> float:
-    """Return how often a true prediction is rejected at 5 %; ratio is that of the analytic part to the replicas'."""
-    monkeypatch.setattr(inference, "_TOYS", 99)
-    rng = np.random.default_rng(20 * bins + replicas)
-    estimated = correlated(bins)
-    known = ratio * np.diag(np.diag(estimated))
-    rejected = 0
-    for _ in range(experiments):
-        monkeypatch.setattr(inference, "_TOY_SEED", int(rng.integers(2**32)))
-        parts = [replica_part(draw(rng, estimated, replicas))] + ([analytic(known)] if ratio else [])
-        rejected += chi2_test(draw(rng, estimated + known, 1)[0], parts).p_value <= NOMINAL_RATE
-    return rejected / experiments
+@settings(deadline=None, max_examples=40)
+@given(bins=st.integers(1, 6), more=st.integers(2, 20), seed=st.integers(0, 2**32 - 1))
+def test_hotelling_s_p_value_knows_of_no_basis(bins: int, more: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    members, residual = rng.normal(size=(bins + more, bins)), rng.normal(size=bins)
+    mixing = np.linalg.qr(rng.normal(size=(bins, bins)))[0] @ np.diag(10.0 ** rng.uniform(-2, 2, bins))
+    first = chi2_test(residual, [replica_part(members)])
+    second = chi2_test(residual @ mixing, [replica_part(members @ mixing)])
+    assert second.chi2 == pytest.approx(first.chi2, rel=1e-5)
+    assert second.p_value == pytest.approx(first.p_value, rel=1e-4, abs=1e-9)
 
 
-def allowed(experiments: int) -> float:
-    return 3 * float(np.sqrt(NOMINAL_RATE * (1 - NOMINAL_RATE) / experiments))
+@settings(deadline=None, max_examples=15)
+@given(bins=st.integers(2, 6), seed=st.integers(0, 2**32 - 1))
+def test_the_order_of_bins_and_the_components_does_not_matter(bins: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(bins)
+    members, residual = rng.normal(size=(25, bins)), rng.normal(size=bins)
+    known = correlated(bins)
+    one = chi2_test(residual, [replica_part(members), analytic(known)], toys=4000)
+    other = chi2_test(
+        residual[order], [analytic(known[np.ix_(order, order)]), replica_part(members[:, order])], toys=4000
+    )
+    assert other.chi2 == pytest.approx(one.chi2, rel=1e-9)
+    error = np.sqrt(2 * one.p_value * (1 - one.p_value) / 4000)
+    assert other.p_value == pytest.approx(one.p_value, abs=6 * error + 5e-4)
 
 
-@pytest.mark.parametrize("replicas", [25, 100])
-@pytest.mark.parametrize("bins", [5, 14])
-def test_hotelling_s_p_value_has_its_coverage(bins: int, replicas: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    rate = rejections(bins, replicas, 0.0, 4000, monkeypatch)
-    assert rate == pytest.approx(NOMINAL_RATE, abs=allowed(4000))
+@settings(deadline=None, max_examples=40)
+@given(bins=st.integers(1, 8), seed=st.integers(0, 2**32 - 1))
+def test_chi2_is_the_sum_that_is_written_out_by_hand(bins: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    matrix, residual = rng.normal(size=(bins, 2 * bins)), rng.normal(size=bins)
+    inverse = np.linalg.inv(matrix @ matrix.T)
+    by_hand = sum(residual[i] * inverse[i, j] * residual[j] for i in range(bins) for j in range(bins))
+    assert squared_distance(residual, matrix @ matrix.T) == pytest.approx(by_hand, rel=1e-6)
+    assert chi2_test(residual, [analytic(matrix @ matrix.T)]).chi2 == pytest.approx(by_hand, rel=1e-6)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("ratio", [0.1, 1.0, 10.0])
-@pytest.mark.parametrize("replicas", [25, 100])
-@pytest.mark.parametrize("bins", [5, 14])
-def test_a_simulated_p_value_has_its_coverage(
-    bins: int, replicas: int, ratio: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rate = rejections(bins, replicas, ratio, 1500, monkeypatch)
-    assert rate == pytest.approx(NOMINAL_RATE, abs=allowed(1500))
+def test_p_values_of_replicas_alone_are_uniform() -> None:
+    rng = np.random.default_rng(15)
+    p_values = [
+        chi2_test(draw(rng, correlated(8), 1)[0], [replica_part(draw(rng, correlated(8), 12))]).p_value
+        for _ in range(1500)
+    ]
+    assert stats.kstest(p_values, "uniform").pvalue > 1e-4
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("ratio", [0.1, 1.0])
-def test_fewer_replicas_than_bins_have_their_coverage_beside_an_analytic_part(
-    ratio: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rate = rejections(14, 10, ratio, 1500, monkeypatch)
-    assert rate == pytest.approx(NOMINAL_RATE, abs=allowed(1500))
+def test_parts_that_are_zero_are_no_parts() -> None:
+    part = replica_part(np.random.default_rng(16).normal(size=(12, 3)))
+    nothing = shift(np.zeros(3))
+    expected = chi2_test(np.ones(3), [part])
+    assert chi2_test(np.ones(3), [nothing, part], np.zeros((3, 3))) == expected
+    assert expected.method == "hotelling"
 
 
-@pytest.mark.slow
-def test_two_replica_parts_have_their_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "_TOYS", 99)
-    rng = np.random.default_rng(33)
-    experiments, rejected = 1500, 0
-    for _ in range(experiments):
-        monkeypatch.setattr(inference, "_TOY_SEED", int(rng.integers(2**32)))
-        parts = [replica_part(draw(rng, correlated(5), 25)), replica_part(draw(rng, correlated(5), 50))]
-        rejected += chi2_test(draw(rng, 2 * correlated(5), 1)[0], parts).p_value <= NOMINAL_RATE
-    assert rejected / experiments == pytest.approx(NOMINAL_RATE, abs=allowed(experiments))
+def test_a_two_point_can_be_decorrelated() -> None:
+    vector, residual = np.array([1.0, -2.0, 3.0]), np.array([1.0, 1.0, 1.0])
+    parts = [analytic(np.eye(3)), two_point(vector), shift(np.ones(3))]
+    result = chi2_test(residual, parts, decorrelate=["model"])
+    total = np.eye(3) + np.diag(vector**2) + np.ones((3, 3))
+    assert result.chi2 == pytest.approx(residual @ np.linalg.solve(total, residual), rel=1e-12)
+    assert result.chi2 != pytest.approx(chi2_test(residual, parts).chi2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("modle", "no component 'modle' to decorrelate.*did you mean model"),
+        ("shift", "'shift' is of kind variation; only"),
+    ],
+)
+def test_only_two_points_can_be_decorrelated(name: str, message: str) -> None:
+    parts = [analytic(np.eye(3)), two_point(np.ones(3)), shift(np.ones(3))]
+    with pytest.raises(StatisticsError, match=message):
+        chi2_test(np.ones(3), parts, decorrelate=[name])
+
+
+PROJECTOR = np.eye(4) - np.full((4, 4), 0.25)
+
+
+def test_the_pseudo_inverse_of_an_analytic_covariance() -> None:
+    residual = PROJECTOR @ np.array([1.0, 2, -1, 3])
+    result = chi2_test(residual, [analytic(2 * PROJECTOR)], pseudo_inverse=True)
+    expected = float(residual @ np.linalg.pinv(2 * PROJECTOR) @ residual)
+    assert result.chi2 == pytest.approx(expected, rel=1e-10)
+    assert (result.bins, result.dof, result.rank, result.method) == (4, 3, 3, "chi2")
+    assert result.p_value == pytest.approx(stats.chi2.sf(expected, 3), rel=1e-9)
+
+
+def test_the_pseudo_inverse_of_replicas_that_are_enough_is_hotelling_s_of_its_rank() -> None:
+    rng = np.random.default_rng(17)
+    members, residual = rng.normal(size=(12, 3)), rng.normal(size=3)
+    basis = np.linalg.qr(rng.normal(size=(5, 3)))[0].T  # three directions of five bins
+    expected = chi2_test(residual, [replica_part(members)])
+    result = chi2_test(residual @ basis, [replica_part(members @ basis)], pseudo_inverse=True)
+    assert result.chi2 == pytest.approx(expected.chi2, rel=1e-9)
+    assert result.p_value == pytest.approx(expected.p_value, rel=1e-9)
+    assert (result.bins, result.dof, result.rank, result.method) == (5, 3, 3, "hotelling")
+
+
+def test_the_pseudo_inverse_of_a_sum_is_simulated_in_its_directions() -> None:
+    rng = np.random.default_rng(18)
+    members, residual = rng.normal(size=(25, 3)), rng.normal(size=3)
+    basis = np.linalg.qr(rng.normal(size=(5, 3)))[0].T
+    expected = chi2_test(residual, [replica_part(members), analytic(np.eye(3))])
+    parts = [replica_part(members @ basis), analytic(basis.T @ basis)]
+    result = chi2_test(residual @ basis, parts, pseudo_inverse=True)
+    assert (result.method, result.dof) == ("simulation", 3)
+    assert result.chi2 == pytest.approx(expected.chi2, rel=1e-9)
+    assert result.p_value == pytest.approx(expected.p_value, abs=0.02)
+
+
+def test_the_pseudo_inverse_of_too_few_replicas_has_no_p_value() -> None:
+    part = replica_part(np.random.default_rng(19).normal(size=(5, 10)))
+    for parts in ([part], [part, shift(np.ones(10))]):
+        with pytest.raises(
+            StatisticsError, match=r"'replicas' has 5 replicas, enough for rank 4: .* no honest p-value"
+        ):
+            chi2_test(np.ones(10), parts, pseudo_inverse=True)
+
+
+def test_the_pseudo_inverse_leaves_out_bins_without_uncertainty() -> None:
+    result = chi2_test(np.array([2.0, 5.0]), [analytic(np.diag([1.0, 0.0]))], pseudo_inverse=True)
+    assert result.chi2 == pytest.approx(4)
+    assert result.dof == 1
+    with pytest.raises(StatisticsError, match="no uncertainty at all"):
+        chi2_test(np.ones(2), [analytic(np.zeros((2, 2)))], pseudo_inverse=True)
+
+
+def test_the_pseudo_inverse_of_an_invertible_matrix_is_its_inverse() -> None:
+    parts = [analytic(correlated(4)), replica_part(np.random.default_rng(20).normal(size=(20, 4)))]
+    assert chi2_test(np.ones(4), parts, pseudo_inverse=True) == chi2_test(np.ones(4), parts)
+
+
+def test_bins_to_merge_are_named() -> None:
+    pair = np.eye(5)
+    pair[1, 3] = pair[3, 1] = 1
+    with pytest.raises(StatisticsError, match=r"5 bins has rank 4 .* \(bins 1, 3 with each other"):
+        chi2_test(np.ones(5), [analytic(pair)])
+    part = replica_part(np.random.default_rng(21).normal(size=(9, 10)))
+    few = np.array([9.0, 9, 1, 9, 9, 9, 2, 9, 9, 9])
+    with pytest.raises(
+        StatisticsError, match=r"bins 2, 6, which have the fewest .*'replicas' has 9 replicas, enough for"
+    ):
+        chi2_test(np.ones(10), [part], effective_events=few)
+
+
+def test_effective_events_are_passed_on() -> None:
+    events = np.array([100.0, 50.0])
+    result = chi2_test(np.ones(2), [analytic(np.eye(2))], effective_events=events)
+    assert result.effective_events is not None
+    np.testing.assert_array_equal(result.effective_events, events)
+    assert chi2_test(np.ones(2), [analytic(np.eye(2))]).effective_events is None
+
+
+BAD = np.array([[1.0, 0.5], [0.2, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("residual", "extra", "message"),
+    [
+        (np.array([1.0, np.nan]), None, "the residual is nan in bin 1"),
+        (np.array([np.inf, 1.0]), None, "the residual is inf in bin 0"),
+        (np.ones((2, 1)), None, r"the residual has shape \(2, 1\)"),
+        (np.ones(0), None, r"the residual has shape \(0,\)"),
+        (np.ones(2), np.eye(3), r"covariance of the prediction has shape \(3, 3\); expected \(2, 2\)"),
+        (np.ones(2), np.diag([1.0, np.inf]), r"covariance of the prediction is inf at \(1, 1\)"),
+        (np.ones(2), BAD, r"covariance of the prediction is not symmetric: 0.5 at \(0, 1\), 0.2 at \(1, 0\)"),
+        (np.ones(2), np.diag([1.0, -1.0]), "has the variance -1 in bin 1"),
+        (np.ones(2), np.array([[1.0, 2.0], [2.0, 1.0]]), "is no covariance: .* lowest eigenvalue is -1"),
+        (np.ones(3), None, r"covariance of component 'sampling' has shape \(2, 2\); expected \(3, 3\)"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(residual: Matrix, extra: Matrix | None, message: str) -> None:
+    with pytest.raises(StatisticsError, match=message):
+        chi2_test(residual, [analytic(np.eye(2))], extra)
+
+
+def test_effective_events_of_another_number_of_bins_are_refused() -> None:
+    with pytest.raises(StatisticsError, match=r"effective events have shape \(3,\); expected one number for each of 2"):
+        chi2_test(np.ones(2), [analytic(np.eye(2))], effective_events=np.ones(3))
+
+
+def test_large_tests_take_fewer_pseudo_experiments() -> None:
+    rng = np.random.default_rng(22)
+    parts = [analytic(np.eye(60)), replica_part(rng.normal(size=(25, 60)))]
+    start = time.perf_counter()
+    result = chi2_test(rng.normal(size=60), parts)
+    assert 0 < result.p_value < 1
+    assert time.perf_counter() - start < 30  # two seconds on an idle core
+    assert (result.p_value * 5001) == pytest.approx(round(result.p_value * 5001), abs=1e-6)

@@ -1,0 +1,1 @@
+"""A measurement in other people's hands: documents, tables, CSV, data frames, histograms of other libraries."""

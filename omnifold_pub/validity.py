@@ -1,0 +1,334 @@
+"""How far the publisher vouches for a measurement: limits, and bins that are outside of them."""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.accumulation.evaluation import Evaluation
+from omnifold_pub.accumulation.event_set import EventSet
+from omnifold_pub.accumulation.sums import Pass, accumulate, in_threads
+from omnifold_pub.errors import ValidityError, ValidityWarning
+from omnifold_pub.estimators import Histogram, Profile, Ratio, Statistic, SumStatistic
+from omnifold_pub.estimators.base import Layer
+from omnifold_pub.messages import shorten
+from omnifold_pub.observables.binning import Axis
+from omnifold_pub.observables.blocks import Block
+from omnifold_pub.observables.events import Definition, columns_used
+from omnifold_pub.observables.expressions import parse
+
+__all__ = ["Limits", "ValidRange", "check_validity", "find_violations", "same_expression"]
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Violations = dict[int, list[str]]
+"""What is wrong with each bin that is not vouched for."""
+
+_ROUNDING = 1e-6  # relative: columns are float32
+_BINS_SHOWN = 5
+
+
+class _Floats(ast.NodeTransformer):
+    """Makes the numbers of an expression float64: 2 is 2.0."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:  # noqa: N802 - as ast calls it
+        return ast.Constant(float(cast("float", node.value)))
+
+
+def same_expression(one: Definition, other: Definition) -> bool:
+    """Tell whether two observables are the same expression but for blanks, parentheses and the writing of numbers.
+
+    Functions are the same as themselves alone; nothing is known of algebra.
+
+    Examples
+    --------
+    >>> same_expression("(tau2)/tau1", "tau2 / tau1"), same_expression("tau2 / tau1", "tau1 / tau2")
+    (True, False)
+    """
+    if not isinstance(one, str) or not isinstance(other, str):
+        return one is other
+    trees = (ast.parse(ast.unparse(parse(text)._tree), mode="eval") for text in (one, other))
+    first, second = (ast.dump(_Floats().visit(tree)) for tree in trees)
+    return first == second
+
+
+@dataclass(frozen=True)
+class ValidRange:
+    """Values of an expression that are vouched for: a closed interval.
+
+    Attributes
+    ----------
+    expression : str
+        A column, or an expression of columns.
+    minimum, maximum : float
+        Its ends; infinite where there is no bound.
+    note : str
+        Why not beyond.
+    """
+
+    expression: str
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Return it as an inequality."""
+        low = f"{self.minimum:g} <= " if math.isfinite(self.minimum) else ""
+        return low + self.expression + (f" <= {self.maximum:g}" if math.isfinite(self.maximum) else "")
+
+    def excludes(self, values: Array) -> Mask:
+        """Tell which values are outside, beyond the rounding of float32; NaN is not."""
+        low, high = self.minimum, self.maximum
+        below = values < (low - _ROUNDING * abs(low) if math.isfinite(low) else low)
+        above = values > (high + _ROUNDING * abs(high) if math.isfinite(high) else high)
+        return below | above
+
+    def reached_beyond(self, axis: Axis) -> Mask:
+        """Tell which bins of an axis of this expression reach beyond it."""
+        return self.excludes(axis.edges[:-1]) | self.excludes(axis.edges[1:])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the publisher of a release vouches for.
+
+    Attributes
+    ----------
+    effective_events : float
+        Least (sum w)^2 / sum w^2 of a bin.
+    data_events : float
+        Least T^2 / V of a bin, V its variance under all bootstraps of the data; 0 where there are none.
+    ranges : tuple of ValidRange
+        Values that are vouched for.
+    data_bootstraps : tuple of str
+        Components that resample the data.
+    severity : {"warning", "error"}
+        What happens outside.
+    """
+
+    effective_events: float
+    data_events: float
+    ranges: tuple[ValidRange, ...]
+    data_bootstraps: tuple[str, ...]
+    severity: Literal["warning", "error"]
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, Any]) -> Limits:
+        """Read them from a release's metadata."""
+        validity = metadata["validity"]
+        bootstraps = tuple(
+            entry["name"]
+            for entry in metadata["components"]
+            if entry["kind"] == "bootstrap" and entry.get("resampled") == "data"
+        )
+        return cls(
+            effective_events=validity["minimum_effective_events_per_bin"],
+            data_events=validity.get("minimum_effective_data_events_per_bin", 0) if bootstraps else 0,
+            ranges=tuple(
+                ValidRange(
+                    entry["expression"],
+                    -math.inf if entry["minimum"] is None else entry["minimum"],
+                    math.inf if entry["maximum"] is None else entry["maximum"],
+                    entry.get("note", ""),
+                )
+                for entry in validity.get("ranges", [])
+            ),
+            data_bootstraps=bootstraps,
+            severity=validity["severity"],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Outside(SumStatistic):
+    """Events of each bin of another statistic that are inside of a range, and those outside."""
+
+    base: SumStatistic
+    limit: ValidRange
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        return (self.base.groups[0],) * 2
+
+    def layers(self, block: Block) -> list[Layer]:
+        index = self.base.layers(block)[0].index
+        values = block.values(self.limit.expression, None, "drop")
+        outside = self.limit.excludes(values)
+        return [Layer(np.where(outside | np.isnan(values), -1, index)), Layer(np.where(outside, index, -1))]
+
+    def finish(self, sums: Array) -> Array:
+        return sums
+
+    def effective(self, sums: Array, squares: Array) -> Array:  # noqa: ARG002
+        return squares
+
+
+def _leaves(statistic: Statistic) -> Iterator[SumStatistic]:
+    """Yield what a ratio is made of, and any other statistic of sums itself."""
+    pending = [statistic]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, Ratio):
+            pending += [one.denominator, one.numerator]
+        elif isinstance(one, SumStatistic):
+            yield one
+
+
+def _columns(definitions: Sequence[Definition], source: EventSet) -> set[str]:
+    """Return the columns of expressions; nobody knows those of functions."""
+    events = source.events()
+    return {column for d in definitions if isinstance(d, str) for column in columns_used(d, events)}
+
+
+def _by_events(leaf: SumStatistic, limit: ValidRange, source: EventSet) -> str | None:
+    """Tell whether events decide if a bin is outside of a range: if it holds "some", or only if "all" are outside."""
+    needed = set(columns_used(limit.expression, source.events()))
+    where = getattr(leaf, "where", None)
+    observed = leaf.used if where is None else leaf.used[:-1]
+    if needed <= _columns(observed, source):
+        return "some"
+    return "all" if needed <= _columns(leaf.used, source) else None
+
+
+def _out_of_ranges(statistic: Statistic, size: int, limits: Limits, source: EventSet) -> Iterator[tuple[Mask, str]]:
+    """Yield which bins are outside of a range, and how."""
+    watched: list[tuple[_Outside, str]] = []
+    for leaf in _leaves(statistic):
+        for limit in limits.ranges:
+            axes = zip(leaf.definitions, leaf.axes, strict=True) if isinstance(leaf, Histogram | Profile) else ()
+            own = [number for number, (d, _) in enumerate(axes) if same_expression(d, limit.expression)]
+            for number in own:
+                axis_bins = np.indices([len(axis) for axis in leaf.axes])[number].ravel()  # type: ignore[attr-defined]
+                axis = leaf.axes[number]  # type: ignore[attr-defined]
+                yield limit.reached_beyond(axis)[axis_bins], f"reaches beyond {limit}"
+            rule = None if own else _by_events(leaf, limit, source)
+            if rule is not None:
+                watched.append((_Outside(leaf, limit), rule))
+    if not watched:
+        return
+    # Nominal weights and columns alone are read again: little beside the families.
+    counters = [counter for counter, _ in watched]
+    squares = accumulate(Pass(source, counters), worker=in_threads()).squares
+    ends = np.cumsum([sum(counter.groups) for counter in counters])
+    for (counter, rule), sums in zip(watched, np.split(squares, ends[:-1]), strict=True):
+        inside, outside = sums.reshape(2, -1)
+        found = outside > 0 if rule == "some" else (outside > 0) & (inside == 0)
+        mask = np.broadcast_to(found, (size,)) if len(found) == 1 else found
+        yield mask, f"holds {'' if rule == 'some' else 'only '}events outside of {counter.limit}"
+
+
+def _number(value: float) -> str:
+    """Return a number of events, rounded down: what is below a limit looks so."""
+    return f"{math.floor(10 * value) / 10:,g}"
+
+
+def find_violations(
+    statistics: Sequence[Statistic], found: Evaluation, limits: Limits, source: EventSet
+) -> list[Violations]:
+    """Find the bins of a measurement that are not vouched for.
+
+    Effective events are looked at wherever they are known, effective data events for histograms that are not
+    normalised. Ranges are looked at where an axis is the range's own expression: a bin must not reach beyond (under-
+    and overflow do). Other observables that use all columns of the range's expression, and means of these, must not
+    hold an event outside. Where selection and observable use all of its columns only together, a bin is outside if
+    all its events are. Functions do not say what they use, and are checked for effective events alone; statistics
+    that need all events at a time (quantiles, functions of events and weights) are not checked at all.
+
+    Parameters
+    ----------
+    statistics : sequence of Statistic
+        What was measured.
+    found : Evaluation
+        The outcome.
+    limits : Limits
+        What is vouched for.
+    source : EventSet
+        The release's events.
+
+    Returns
+    -------
+    list of dict
+        For each statistic, what is wrong by number of the bin; empty where nothing is.
+    """
+    data_variance = np.zeros(len(found.nominal))
+    for result in found.results:
+        if result.component.name in limits.data_bootstraps:
+            data_variance += np.diag(result.covariance)
+    everything = []
+    stops = np.cumsum(found.sizes)
+    for statistic, stop, size in zip(statistics, stops, found.sizes, strict=True):
+        bins = slice(int(stop) - size, int(stop))
+        wrong: Violations = {}
+        for i in np.flatnonzero(found.effective_events[bins] < limits.effective_events):
+            events = _number(found.effective_events[bins][i])
+            wrong.setdefault(int(i), []).append(f"{events} effective events, not {limits.effective_events:,}")
+        if limits.data_events and isinstance(statistic, Histogram) and not statistic.normalise:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                data_events = np.where(found.nominal[bins] == 0, 0, found.nominal[bins] ** 2 / data_variance[bins])
+            for i in np.flatnonzero(data_events < limits.data_events):
+                events = _number(data_events[i])
+                wrong.setdefault(int(i), []).append(f"{events} effective data events, not {limits.data_events:,}")
+        for mask, how in _out_of_ranges(statistic, size, limits, source):
+            for i in np.flatnonzero(mask):
+                wrong.setdefault(int(i), []).append(how)
+        everything.append(wrong)
+    return everything
+
+
+def _users_level() -> int:
+    """Return the stack level of the line outside of this package that led here, as seen from the caller."""
+    package = str(Path(__file__).parent) + os.sep
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def check_validity(
+    statistics: Sequence[Statistic], found: Evaluation, metadata: dict[str, Any], source: EventSet
+) -> None:
+    """Warn of bins that the publisher does not vouch for, or refuse them; once for all statistics.
+
+    Parameters
+    ----------
+    statistics, found, source
+        See `find_violations`.
+    metadata : dict
+        Of the release.
+
+    Raises
+    ------
+    ValidityError
+        If there are such bins and the release's severity is ``error``; it is a `ValidityWarning` otherwise.
+    """
+    limits = Limits.from_metadata(metadata)
+    parts = []
+    for statistic, wrong in zip(statistics, find_violations(statistics, found, limits, source), strict=True):
+        if wrong:
+            shown = [f"{statistic.labels[i]} ({'; '.join(wrong[i])})" for i in sorted(wrong)[:_BINS_SHOWN]]
+            more = f" and {len(wrong) - len(shown)} more" if len(wrong) > len(shown) else ""
+            parts.append(f"{shorten(statistic.name)} in {', '.join(shown)}{more}")
+    if not parts:
+        return
+    message = (
+        f"{source.where}: the publisher does not vouch for {'; '.join(parts)}. Merge these bins with their neighbours, "
+        "or leave them out; suggest_bins proposes bins that are vouched for"
+    )
+    notes = {f"{limit}: {limit.note}" for limit in limits.ranges if limit.note and str(limit) in message}
+    message += "".join(f". {note}" for note in sorted(notes))
+    if limits.severity == "error":
+        raise ValidityError(message)
+    warnings.warn(message, ValidityWarning, stacklevel=_users_level())

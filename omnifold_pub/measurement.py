@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnifold_pub.errors import ObservableError
+from omnifold_pub.errors import ObservableError, ReleaseError
 from omnifold_pub.estimators.base import BinnedStatistic, Statistic
 from omnifold_pub.estimators.histogram import Histogram
+from omnifold_pub.estimators.inner import inner_bins, without_flow
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis
+from omnifold_pub.presentation.methods import Presentable
 from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult
 from omnifold_pub.statistics.inference import Chi2, chi2_test
 from omnifold_pub.statistics.shape import kept_bins
 from omnifold_pub.statistics.shape import shape_only as compare_shapes
+
+if TYPE_CHECKING:
+    import hist
 
 __all__ = ["ClosureSpectra", "Estimate", "JointMeasurement", "Measurement"]
 
@@ -47,7 +53,7 @@ class ClosureSpectra:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimate:
+class Estimate(Presentable):
     """Any statistic T of the events, with its covariance.
 
     Attributes
@@ -78,6 +84,8 @@ class Estimate:
     weight_unit: str
     effective_events: Vector
     central: CentralRule
+
+    _form: ClassVar[str] = "estimate"
 
     def __repr__(self) -> str:
         """Return values and uncertainties, shortened as numpy does."""
@@ -149,7 +157,7 @@ class Estimate:
         return correlation
 
     def members(self, component: str) -> Matrix:
-        """Return ``T[member, bin]`` under each member of a component."""
+        """Return ``T[member, bin]`` under each member of a component; NaN where a document left them out."""
         return self._result(component).members.copy()
 
     def bias(self, component: str) -> Vector:
@@ -158,11 +166,14 @@ class Estimate:
         Raises
         ------
         ObservableError
-            If there is no such component, or it has no members.
+            If there is no such component, or it has no members, or the document that it was read from left them out.
         """
         result = self._result(component)
         if len(result.members) == 0:
             msg = f"component {component!r} of kind {result.component.kind} has no members, so no bias"
+            raise ObservableError(msg)
+        if np.isnan(result.members).any():
+            msg = f"component {component!r}: the document left its members out; write it with to_dict(members=True)"
             raise ObservableError(msg)
         shift: Vector = result.members.mean(axis=0) - self.nominal
         return shift
@@ -242,6 +253,36 @@ class Estimate:
             effective_events=effective,
         )
 
+    @classmethod
+    def from_dict(cls, document: object) -> Self:
+        """Make a measurement again of what `to_dict` returned, or ``omnifold-pub measure --json`` printed.
+
+        Parameters
+        ----------
+        document : dict
+            Of the present version or an earlier one with the same major number.
+
+        Returns
+        -------
+        Estimate, Measurement or JointMeasurement
+            What was written; its chi2 and p-values, bias and shapes are the same. It can be compared with a theory
+            unless a Python function made one of its statistics.
+
+        Raises
+        ------
+        ReleaseError
+            If the document is damaged, of another major version, or not of this class.
+        """
+        from omnifold_pub.presentation.documents import read_document
+
+        form, fields = read_document(document)
+        kind = {one._form: one for one in (Estimate, Measurement, JointMeasurement)}[form]
+        if not issubclass(kind, cls):
+            hint = f"read it with {kind.__name__}.from_dict"
+            msg = f"measurement document: form: expected {cls._form}; found {form}; {hint}"
+            raise ReleaseError(msg)
+        return cast("Self", kind(**fields))
+
     @property
     def slices(self) -> tuple[slice, ...]:
         """Where the numbers of each statistic are among all."""
@@ -271,9 +312,12 @@ class Measurement(Estimate):
     """A histogram, profile or ratio of one or several observables, and its covariance.
 
     Follows the Unified Histogram Interface (``values()``, ``variances()``, ``counts()``, ``axes``, ``kind``),
-    so that `hist` and `mplhep` take it as it is. ``values()``, ``variances()`` and ``counts()`` have one dimension for
-    each axis; everything else numbers the bins through, the last axis running fastest.
+    so that `hist` and `mplhep` take it as it is; to be drawn, it must have no under- or overflow bins, see `inner`.
+    ``values()``, ``variances()`` and ``counts()`` have one dimension for each axis; everything else numbers the bins
+    through, the last axis running fastest.
     """
+
+    _form: ClassVar[str] = "measurement"
 
     @property
     def statistic(self) -> BinnedStatistic:
@@ -312,10 +356,56 @@ class Measurement(Estimate):
         """Return effective events, ``[bin, ...]``."""
         return self._shaped(self.effective_events.copy())
 
+    def inner(self) -> Measurement:
+        """Return the measurement of the bins between finite edges: without under- and overflow.
+
+        Nothing is normalised anew: the values are those that these bins had. Pictures need it
+        (``mplhep.histplot(measurement.inner())``), since no bin of infinite width can be drawn.
+
+        Raises
+        ------
+        ObservableError
+            If an axis has no such bin.
+        """
+        statistic = without_flow(self.statistic)
+        kept = inner_bins(self.axes)
+        block = np.ix_(kept, kept)
+        return replace(
+            self,
+            nominal=self.nominal[kept],
+            results=tuple(
+                ComponentResult(r.component, r.members[:, kept], r.covariance[block]) for r in self.results
+            ),
+            statistics=(statistic,),
+            sizes=(len(kept),),
+            effective_events=self.effective_events[kept],
+        )
+
+    def to_hist(self) -> hist.Hist[Any]:
+        """Return a `hist.Hist` of the values and of the diagonal of the TOTAL covariance.
+
+        Under- and overflow bins of ours become its flow bins. The storage is `hist.storage.Weight` for profiles and
+        ratios too: sums of weights behind a mean are no part of a measurement, so that ``WeightedMean`` would have to
+        invent them; do not add or rebin such histograms. Correlations between bins are lost; ``metadata`` holds unit,
+        UHI kind and the components' names.
+
+        Raises
+        ------
+        MissingExtraError
+            If `hist` is not installed.
+        ObservableError
+            If an axis has no bin between finite edges.
+        """
+        from omnifold_pub.presentation.histograms import hist_of
+
+        return hist_of(self)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JointMeasurement(Estimate):
     """Several statistics of the same events, bins numbered through, with the covariance between them."""
+
+    _form: ClassVar[str] = "joint"
 
     def _number(self, name: str) -> int:
         if name not in self.names:

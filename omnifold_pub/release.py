@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from omnifold_pub.accumulation.evaluation import WeightedEvents, evaluate_statistics
 from omnifold_pub.accumulation.event_set import EventSet
 from omnifold_pub.accumulation.sums import BLOCK_BUDGET, Pass, Worker, accumulate, in_threads
+from omnifold_pub.binning_proposal.proposal import propose_axis
 from omnifold_pub.errors import ObservableError, ReleaseError
 from omnifold_pub.estimators import Custom, Histogram, Statistic
 from omnifold_pub.estimators.base import BinnedStatistic
@@ -157,6 +158,11 @@ class Release(Closing):
         entry = self._entry("canvas", self.metadata.get("canvases", []), name)
         where = f"{self.path.name}, canvas {name}"
         return self._event_set(f"{layout.CANVASES}/{name}/", entry["events"], where, ())
+
+    @property
+    def _canvases(self) -> dict[str, EventSet]:
+        """Return the canvases that components use."""
+        return {c.canvas: self._canvas(c.canvas) for c in self.components if c.canvas is not None}
 
     @cached_property
     def events(self) -> Events:
@@ -385,8 +391,7 @@ class Release(Closing):
     ) -> dict[str, Any]:
         """Return what an `Estimate` of these statistics is made of."""
         statistics = tuple(statistic.labelled(self._label) for statistic in wanted)
-        canvases = {c.canvas: self._canvas(c.canvas) for c in self.components if c.canvas is not None}
-        data = WeightedEvents(self._own, self.components, self._central, canvases)
+        data = WeightedEvents(self._own, self.components, self._central, self._canvases)
         found = evaluate_statistics(statistics, data, worker=worker or self._worker, progress=progress)
         check_validity(statistics, found, self.metadata, self._own)
         return {
@@ -399,6 +404,62 @@ class Release(Closing):
             "effective_events": found.effective_events,
             "central": self._central,
         }
+
+    def suggest_bins(
+        self,
+        observable: Definition,
+        bins: int | None = None,
+        *,
+        where: Definition | None = None,
+        nan: NanRule = "error",
+        minimum_effective_events: float | None = None,
+        minimum_effective_data_events: float | None = None,
+        maximum_relative_uncertainty: float | None = None,
+        range: tuple[float, float] | None = None,  # noqa: A002 - as numpy.histogram has it
+        round_edges: bool = True,
+    ) -> Axis:
+        """Propose bins that the publisher vouches for: as many as asked for if the limits allow, with round edges.
+
+        They hold about equal effective events, and cover all values but 0.1 % in a long tail; integers are edges of
+        integer observables. The same question has the same answer. See `omnifold_pub.binning_proposal.proposal.propose_axis`.
+
+        Parameters
+        ----------
+        observable, where, nan
+            As for `measure`, one observable.
+        bins : int, optional
+            Bins at most; 10 by default. Never more than N - 3, N the replicas of the smallest bootstrap, so that the
+            covariance of the replicas can be inverted and trusted.
+        minimum_effective_events, minimum_effective_data_events : float, optional
+            Of each bin; where the publisher asks for more, that counts.
+        maximum_relative_uncertainty : float, optional
+            Of each bin, all components together.
+        range : (float, float), optional
+            First and last edge, as far as they are inside of what the publisher vouches for.
+        round_edges : bool
+            False: any numbers.
+
+        Raises
+        ------
+        ObservableError
+            If not even one bin is inside of the limits, or an argument cannot be used.
+        """
+        data = WeightedEvents(self._own, self.components, self._central, self._canvases)
+        axis = propose_axis(
+            data,
+            self.metadata,
+            observable,
+            bins,
+            where=where,
+            nan=nan,
+            minimum_effective_events=minimum_effective_events,
+            minimum_effective_data_events=minimum_effective_data_events,
+            maximum_relative_uncertainty=maximum_relative_uncertainty,
+            range=range,
+            round_edges=round_edges,
+            worker=self._worker,
+        )
+        return self._label(observable, axis)
 
     def estimate(self, statistic: Function, *, progress: Progress | None = None) -> Estimate:
         """Compute any statistic of the weighted events: a thrust, a fit.

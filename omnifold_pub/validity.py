@@ -41,7 +41,7 @@ _BINS_SHOWN = 5
 class _Floats(ast.NodeTransformer):
     """Makes the numbers of an expression float64: 2 is 2.0."""
 
-    def visit_Constant(self, node: ast.Constant) -> ast.Constant:  # noqa: N802 - as ast calls it
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         return ast.Constant(float(cast("float", node.value)))
 
 
@@ -274,13 +274,15 @@ def find_violations(
         wrong: Violations = {}
         for i in np.flatnonzero(found.effective_events[bins] < limits.effective_events):
             events = _number(found.effective_events[bins][i])
-            wrong.setdefault(int(i), []).append(f"{events} effective events, not {limits.effective_events:,}")
+            wrong.setdefault(int(i), []).append(f"{events} effective events of at least {limits.effective_events:,}")
         if limits.data_events and isinstance(statistic, Histogram) and not statistic.normalise:
             with np.errstate(divide="ignore", invalid="ignore"):
                 data_events = np.where(found.nominal[bins] == 0, 0, found.nominal[bins] ** 2 / data_variance[bins])
             for i in np.flatnonzero(data_events < limits.data_events):
                 events = _number(data_events[i])
-                wrong.setdefault(int(i), []).append(f"{events} effective data events, not {limits.data_events:,}")
+                wrong.setdefault(int(i), []).append(
+                    f"{events} effective data events of at least {limits.data_events:,}"
+                )
         for mask, how in _out_of_ranges(statistic, size, limits, source):
             for i in np.flatnonzero(mask):
                 wrong.setdefault(int(i), []).append(how)

@@ -195,10 +195,8 @@ def main() -> None:
     cells = [(bins, replicas) for bins in arguments.bins for replicas in arguments.replicas]
     possible = {name: [c for c in cells if c[1] > c[0] or name != "bootstrap alone"] for name in MIXTURES}
     total, done = sum(map(len, possible.values())), 0
-    lines = [
-        f"| Rejected at {100 * LEVEL:.0f} % | " + " | ".join(f"p = {p}, N = {n}" for p, n in cells) + " |",
-        "|---|" + "---|" * len(cells),
-    ]
+    _print("| Rejected at 5 % | " + " | ".join(f"p = {p}, N = {n}" for p, n in cells) + " |")
+    _print("|---|" + "---|" * len(cells))
     with progress_bars() as bars:
         tell = bars or silent
         for name, mixture in MIXTURES.items():
@@ -212,10 +210,13 @@ def main() -> None:
                 row.append(f"{100 * rate.value:.1f}")
                 done += 1
                 tell(done, total, "calibrating")
-            lines.append(f"| {name} | " + " | ".join(row) + " |")
+            _print(f"| {name} | " + " | ".join(row) + " |")
     error = 100 * Rate(0, arguments.experiments).error
-    print("\n".join(lines))  # noqa: T201
-    print(f"\n{arguments.experiments} pseudo-experiments in each cell: the binomial error of 5 % is {error:.2f} %")  # noqa: T201
+    _print(f"\n{arguments.experiments} pseudo-experiments in each cell: the binomial error of 5 % is {error:.2f} %")
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - a script
 
 
 if __name__ == "__main__":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.accumulation.calls import Calls, family_members, poisson_members
+from omnifold_pub.accumulation.calls import Caller, Members, Sources, in_this_process
 from omnifold_pub.accumulation.event_set import EventSet
 from omnifold_pub.accumulation.sums import Pass, Sums, Worker, accumulate, in_threads
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators.base import EventStatistic, Statistic, SumStatistic
 from omnifold_pub.messages import shorten
-from omnifold_pub.progress import Progress
+from omnifold_pub.progress import Progress, silent
 from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult, component_covariance
 
 __all__ = ["EVENT_SAMPLING_REPLICAS", "Evaluation", "WeightedEvents", "evaluate_statistics"]
@@ -46,6 +47,11 @@ class WeightedEvents:
     central: CentralRule
     canvases: Mapping[str, EventSet] = field(default_factory=dict)
 
+    @property
+    def sources(self) -> Sources:
+        """All events, by canvas."""
+        return {None: self.events, **self.canvases}
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -73,24 +79,51 @@ class _Evaluator:
     """Computes T under one member after the other; what the members share is computed once."""
 
     def __init__(
-        self, statistics: Sequence[Statistic], data: WeightedEvents, worker: Worker, progress: Progress | None
+        self,
+        statistics: Sequence[Statistic],
+        data: WeightedEvents,
+        worker: Worker,
+        caller: Caller,
+        progress: Progress | None,
     ) -> None:
         self.statistics = statistics
         self.data = data
+        self.worker = worker
+        self.report = progress or silent
         self.summed = [s for s in statistics if isinstance(s, SumStatistic)]
         self.called = [s for s in statistics if isinstance(s, EventStatistic)]
         self.linear = not self.called and all(s.is_linear for s in self.summed)
         sampling = next((c for c in data.components if c.kind == "event_sampling"), None)
         self.seed = (sampling.seed or 0) if sampling else 0
         self.replicas = EVENT_SAMPLING_REPLICAS if sampling and not self.linear else 0
-        self.call = Calls(self.called)
-        self.weights = data.events.weights() if self.called else np.empty(0)
         self.sums: Sums | None = None
         if self.summed:
             families = [c.name for c in data.components if c.has_family]
             overlaps = sampling is not None and self.linear
             work = Pass(data.events, self.summed, families, overlaps, self.replicas, self.seed)
             self.sums = accumulate(work, worker=worker, progress=progress)
+        self.wanted = [Members("nominal weights"), *map(self._members_of, data.components)] if self.called else []
+        self.calls = caller(self.called, data.sources, self.wanted)
+        self.done = 0
+
+    def _members_of(self, component: Component) -> Members:
+        """Return what the statistics are called under for a component."""
+        if component.kind == "scale":
+            return Members(component.name, factor=1 + component.relative_uncertainty)
+        if component.canvas is not None:
+            return Members(component.name, canvas=component.canvas)
+        if component.kind == "event_sampling":
+            return Members(component.name, self.replicas, "poisson", seed=self.seed)
+        return Members(component.name, self.data.events.families[component.name].shape[1], "family")
+
+    def _next_calls(self) -> list[Array]:
+        """Return ``T[bin, member]`` of what is called, for the nominal weights and then component by component."""
+        if not self.called:
+            return []
+        values = next(self.calls)
+        self.done += values[0].shape[1]
+        self.report(self.done, sum(members.size for members in self.wanted), "calling")
+        return values
 
     def split(self, sums: Array) -> list[Array]:
         """Return the sums of each statistic of sums."""
@@ -107,30 +140,20 @@ class _Evaluator:
 
     def nominal(self) -> list[Array]:
         """Return ``T_0[bin, 0]`` of each statistic."""
-        calls = self.call(self.data.events, [("nominal weights", self.weights)])
-        return self.finish(None if self.sums is None else self.sums.nominal[:, np.newaxis], calls)
+        return self.finish(None if self.sums is None else self.sums.nominal[:, np.newaxis], self._next_calls())
 
     def members(self, component: Component) -> list[Array]:
-        """Return ``T[bin, member]`` of each statistic under the members of a component."""
-        source, sums = self.data.events, self.sums
-        if component.kind == "scale":
-            factor = 1 + component.relative_uncertainty
-            scaled = None if sums is None else sums.nominal[:, np.newaxis] * factor
-            return self.finish(scaled, self.call(source, [(component.name, self.weights * factor)]))
-        if component.canvas is not None:
-            return self._on_canvas(component, self.data.canvases[component.canvas])
-        if component.kind == "event_sampling":
-            drawn = poisson_members(source, self.weights, self.seed, self.replicas)
-            return self.finish(None if sums is None else sums.replicas, self.call(source, drawn))
-        calls = self.call(source, family_members(source, component.name))
-        return self.finish(None if sums is None else sums.families[component.name], calls)
+        """Return ``T[bin, member]`` of each statistic under the members of the next component."""
+        return self.finish(None if self.sums is None else self._sums_under(component, self.sums), self._next_calls())
 
-    def _on_canvas(self, component: Component, canvas: EventSet) -> list[Array]:
-        there = None
-        if self.summed:
-            there = accumulate(Pass(canvas, self.summed), worker=in_threads()).nominal[:, np.newaxis]
-        weights = canvas.weights() if self.called else np.empty(0)
-        return self.finish(there, self.call(canvas, [(component.name, weights)]))
+    def _sums_under(self, component: Component, sums: Sums) -> Array:
+        """Return ``sum[sum, member]`` under the members of a component."""
+        if component.kind == "scale":
+            return sums.nominal[:, np.newaxis] * (1 + component.relative_uncertainty)
+        if component.canvas is not None:
+            there = Pass(self.data.canvases[component.canvas], self.summed)
+            return accumulate(there, worker=self.worker).nominal[:, np.newaxis]
+        return sums.replicas if component.kind == "event_sampling" else sums.families[component.name]
 
     def overlaps(self, sums: Sums) -> Array:
         """Return the analytic covariance: what `finish` does to sums it does to both sides of it, being linear."""
@@ -172,6 +195,7 @@ def evaluate_statistics(
     data: WeightedEvents,
     *,
     worker: Worker | None = None,
+    caller: Caller = in_this_process,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Compute statistics of weighted events, jointly, under every member of every component.
@@ -189,13 +213,23 @@ def evaluate_statistics(
         Of what.
     worker : callable, optional
         Does the blocks of the pass; by default threads of this process.
+    caller : callable
+        Does the calls.
+    progress : callable, optional
+        Called with (done, total, what).
 
     Raises
     ------
     ObservableError
         If one cannot be computed.
     """
-    evaluator = _Evaluator(statistics, data, worker or in_threads(), progress)
+    evaluator = _Evaluator(statistics, data, worker or in_threads(), caller, progress)
+    with contextlib.closing(evaluator.calls):
+        return _evaluation(evaluator)
+
+
+def _evaluation(evaluator: _Evaluator) -> Evaluation:
+    statistics, data = evaluator.statistics, evaluator.data
     parts = evaluator.nominal()
     _check_finite(statistics, parts, "the nominal weights")
     nominal = np.concatenate(parts)[:, 0]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -180,15 +181,15 @@ class Pass:
 class Worker(Protocol):
     """Does the blocks of a pass somewhere, and returns their sums in the order of the blocks."""
 
-    def __call__(self, work: Pass, blocks: Sequence[tuple[int, int]]) -> Iterator[Sums]:
-        """Yield the sums of each block."""
+    def __call__(self, work: Pass, blocks: Sequence[tuple[int, int]]) -> Generator[tuple[int, Sums]]:
+        """Yield the sums of one block or several that follow each other, behind their number."""
         ...
 
 
 def in_threads(*, threads: int | None = None, budget: int = BLOCK_BUDGET) -> Worker:
     """Return a worker that does blocks in threads of this process, as many as the budget of memory allows."""
 
-    def run(work: Pass, blocks: Sequence[tuple[int, int]]) -> Iterator[Sums]:
+    def run(work: Pass, blocks: Sequence[tuple[int, int]]) -> Generator[tuple[int, Sums]]:
         most = max(1, budget // max(1, work.block_bytes()))
         count = min(threads or cores(), most, len(blocks))
         with ThreadPoolExecutor(count, thread_name_prefix="omnifold_pub-sum") as pool:
@@ -196,10 +197,10 @@ def in_threads(*, threads: int | None = None, budget: int = BLOCK_BUDGET) -> Wor
             try:
                 for block in blocks:
                     if len(pending) > count:
-                        yield pending.popleft().result()
+                        yield 1, pending.popleft().result()
                     pending.append(pool.submit(work, *block))
                 while pending:
-                    yield pending.popleft().result()
+                    yield 1, pending.popleft().result()
             finally:
                 for future in pending:
                     future.cancel()
@@ -222,14 +223,17 @@ def accumulate(work: Pass, *, worker: Worker, progress: Progress | None = None) 
     report: Callable[[int, int, str], None] = progress or silent
     blocks = work.blocks()
     total: Sums | None = None
+    done = 0
     try:
         work.check_functions()
-        for number, part in enumerate(worker(work, blocks)):
-            if total is None:
-                total = part
-            else:
-                total.add(part)
-            report(number + 1, len(blocks), "summing")
+        with contextlib.closing(worker(work, blocks)) as parts:
+            for count, part in parts:
+                done += count
+                if total is None:
+                    total = part
+                else:
+                    total.add(part)
+                report(done, len(blocks), "summing")
     except UndefinedValuesError as error:
         raise work.count_undefined(error) from None
     assert total is not None, "a set of events has at least one"  # noqa: S101

@@ -53,7 +53,7 @@ class Group(click.Group):
             ctx.exit(EXIT_BAD_CALL if isinstance(error, ObservableError) else EXIT_AT_FAULT)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Print a warning as one line."""
     what = "warning" if issubclass(category, ValidityWarning) else category.__name__
     click.echo(f"{what}: {message}", err=True)

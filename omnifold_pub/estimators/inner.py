@@ -11,7 +11,6 @@ from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators.base import BinnedStatistic, Layer, UnitOf
 from omnifold_pub.estimators.histogram import Histogram
 from omnifold_pub.estimators.profile import Profile
-from omnifold_pub.estimators.ratio import Ratio
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis
 from omnifold_pub.observables.blocks import Block
@@ -114,10 +113,8 @@ def without_flow(statistic: BinnedStatistic) -> BinnedStatistic:
 
     Examples
     --------
-    >>> without_flow(Histogram("pT_ll", [200, 300], flow=True))
-    Histogram(observables=('pT_ll',), where=None, nan='error', flow=False, density=False, normalise=False, \
-name='pT_ll', axes=(Axis(edges=array([200., 300.]), name='pT_ll', label='pT_ll', unit='', \
-traits=AxisTraits(circular=False, discrete=False)),))
+    >>> without_flow(Histogram("pT_ll", [200, 300, 450], flow=True)).labels
+    ('200 - 300', '300 - 450')
     """
     if all(np.isfinite(axis.edges).all() for axis in statistic.axes):
         return statistic

@@ -15,6 +15,8 @@ __all__ = ["Place", "Url", "local_path", "locate", "must_be_file"]
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(//|:.*://)")
 """Scheme of two letters or more: one is a drive of Windows."""
 
+_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:[0-9]*)?")
+
 _CHAIN = re.compile(r"^[A-Za-z0-9+.-]+::|::[A-Za-z][A-Za-z0-9+.-]+:(:|//)")
 
 _SCHEME_OF_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
@@ -29,10 +31,10 @@ def _without_secrets(address: str) -> str:
     path, mark, _ = rest.partition("?")
     path, sharp, _ = path.partition("#")
     host, slash, path = path.partition("/")
-    if "@" in host:
-        host = f"***@{host.rpartition('@')[2]}"
-    elif ":" in host and "@" in rest and not host.rpartition(":")[2].strip("]").isdigit():  # a password with a slash
-        return f"{scheme}://***@***"
+    who, at, host = host.rpartition("@")
+    if not _HOST.fullmatch(host) and "@" in rest[len(who + at + host) :]:
+        return f"{scheme}://***@***"  # no host: a password with a slash in it
+    host = f"***@{host}" if at else host
     return f"{scheme}://{host}{slash}{path}{'?***' if mark else ''}{'#***' if sharp else ''}"
 
 

@@ -332,7 +332,7 @@ def test_a_ratio_over_an_empty_bin_is_refused_by_name(release: Release) -> None:
     edges = [-1, 1, 500, 600]
     with pytest.raises(ObservableError, match=r"not defined under the nominal weights in 1 of 3 bins \(500 - 600\)"):
         release.measure(Ratio(Histogram("x", edges), Histogram("x", edges)))
-    with pytest.raises(ObservableError, match=r"mean of y: not defined .* in 1 of 3 bins \(500 - 600\)"):
+    with pytest.raises(ObservableError, match=r"'mean of y': not defined .* in 1 of 3 bins \(500 - 600\)"):
         release.measure(Profile("y", "x", edges))
 
 

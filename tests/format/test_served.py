@@ -57,5 +57,7 @@ def test_hdf5_reads_through_it() -> None:
     with h5py.File(stream, "w", libver=("v110", "v110")) as file:
         file.create_dataset("x", data=np.arange(100_000), chunks=(1000,))
     data = stream.getvalue()
-    with h5py.File(ServedFile(len(data), lambda offset, size: data[offset : offset + size]), "r", locking=False) as file:
+    with h5py.File(
+        ServedFile(len(data), lambda offset, size: data[offset : offset + size]), "r", locking=False
+    ) as file:
         np.testing.assert_array_equal(file["x"][:], np.arange(100_000))

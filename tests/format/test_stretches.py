@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_every_chunk_is_in_one_group_and_no_group_is_too_long(
         inside = places[group]
         assert (inside[1:, 0] - inside[:-1].sum(axis=1) <= gap).all()
         assert len(group) == 1 or inside[-1].sum() - inside[0, 0] <= most
-    for one, other in zip(groups, groups[1:], strict=False):  # none that could have been joined was left apart
+    for one, other in itertools.pairwise(groups):  # none that could have been joined was left apart
         between = places[other[0], 0] - places[one[-1]].sum()
         assert between > gap or places[other[0]].sum() - places[one[0], 0] > most
 

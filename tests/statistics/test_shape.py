@@ -64,15 +64,15 @@ def shapes(
     )
 
 
-def tested(shape: ShapeComparison) -> Chi2:
+def chi2_of(shape: ShapeComparison) -> Chi2:
     return chi2_test(*shape, toys=500)
 
 
 @pytest.mark.parametrize("names", [(), ("model",)])
 def test_chi2_does_not_depend_on_the_bin_that_is_left_out(names: tuple[str, ...]) -> None:
-    expected = tested(shapes(components(), names=names))
+    expected = chi2_of(shapes(components(), names=names))
     for drop in (0, 1, 2, -2, -3):
-        found = tested(shapes(components(), drop=drop, names=names))
+        found = chi2_of(shapes(components(), drop=drop, names=names))
         assert found.chi2 == pytest.approx(expected.chi2, rel=1e-9)
         assert found.dof == 5
 
@@ -86,12 +86,12 @@ def test_chi2_does_not_depend_on_the_size_of_the_prediction(factor: float, seed:
     assert one.extra is not None
     assert other.extra is not None
     np.testing.assert_allclose(other.extra, one.extra, rtol=1e-9, atol=1e-15)
-    assert tested(other).chi2 == pytest.approx(tested(one).chi2, rel=1e-8)
+    assert chi2_of(other).chi2 == pytest.approx(chi2_of(one).chi2, rel=1e-8)
 
 
 def test_the_measurement_itself_times_a_factor_has_no_chi2() -> None:
     shape = shape_only(NOMINAL, components(), 17 * NOMINAL, groups=GROUPS, central="mean")
-    assert tested(shape).chi2 == pytest.approx(0, abs=1e-20)
+    assert chi2_of(shape).chi2 == pytest.approx(0, abs=1e-20)
 
 
 def test_members_are_normalised_one_by_one() -> None:
@@ -198,7 +198,7 @@ def test_a_spectrum_without_a_sum_above_zero_is_refused(bad: Matrix) -> None:
     with pytest.raises(StatisticsError, match="the prediction: the bins of group 0 add up to"):
         shape_only(NOMINAL, [], bad, groups=GROUPS, central="mean")
     part = ComponentResult(Component("b", "bootstrap", members=2), np.array([NOMINAL, bad]), np.eye(7))
-    with pytest.raises(StatisticsError, match="component 'b': the bins of group 0 add up to .* under member 1"):
+    with pytest.raises(StatisticsError, match=r"component 'b': the bins of group 0 add up to .* under member 1"):
         shape_only(NOMINAL, [part], PREDICTION, groups=GROUPS, central="mean")
 
 

@@ -1,0 +1,1 @@
+"""Bins that the publisher of a release vouches for, proposed."""

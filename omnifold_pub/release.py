@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, cast, overload
+from typing import TYPE_CHECKING, Any, TypedDict, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omnifold_pub.accumulation.cluster import Cluster, check_client
 from omnifold_pub.accumulation.evaluation import WeightedEvents, evaluate_statistics
 from omnifold_pub.accumulation.event_set import EventSet
-from omnifold_pub.accumulation.sums import BLOCK_BUDGET, Pass, Worker, accumulate, in_threads
+from omnifold_pub.accumulation.opened import Identity, Opened, Origin, identify
+from omnifold_pub.accumulation.sums import BLOCK_BUDGET, Pass, accumulate, in_threads
 from omnifold_pub.binning_proposal.proposal import propose_axis
 from omnifold_pub.errors import ObservableError, ReleaseError
 from omnifold_pub.estimators import Custom, Histogram, Statistic
@@ -22,6 +24,7 @@ from omnifold_pub.estimators.base import BinnedStatistic
 from omnifold_pub.estimators.custom import Function
 from omnifold_pub.files import Closing
 from omnifold_pub.format import layout
+from omnifold_pub.format.address import Place
 from omnifold_pub.format.reading import StoredArray
 from omnifold_pub.format.store import Store, open_store
 from omnifold_pub.format.tiles import MemoryArray
@@ -29,10 +32,14 @@ from omnifold_pub.measurement import ClosureSpectra, Estimate, JointMeasurement,
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.binning import Axis, Bins
 from omnifold_pub.observables.events import Definition, Events, NanRule, definition_text
+from omnifold_pub.observables.momenta import momenta_of
 from omnifold_pub.progress import Progress
 from omnifold_pub.statistics.components import CentralRule, Component
 from omnifold_pub.validate.structure import check_structure
 from omnifold_pub.validity import check_validity
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["Release", "open_release"]
 
@@ -145,6 +152,7 @@ class Release(Closing):
             nominal=self._array(f"{prefix}{layout.WEIGHTS}/{layout.NOMINAL}"),
             event_id=self._array(f"{prefix}{layout.EVENT_ID}"),
             families={name: self._array(f"{prefix}{layout.WEIGHTS}/{name}") for name in families},
+            momenta=momenta_of(self.metadata),
         )
 
     @property
@@ -160,9 +168,14 @@ class Release(Closing):
         return self._event_set(f"{layout.CANVASES}/{name}/", entry["events"], where, ())
 
     @property
-    def _canvases(self) -> dict[str, EventSet]:
-        """Return the canvases that components use."""
-        return {c.canvas: self._canvas(c.canvas) for c in self.components if c.canvas is not None}
+    def _data(self) -> WeightedEvents:
+        """The release's events with the canvases that components use."""
+        canvases = {c.canvas: self._canvas(c.canvas) for c in self.components if c.canvas is not None}
+        return WeightedEvents(self._own, self.components, self._central, canvases)
+
+    @cached_property
+    def _identity(self) -> Identity:
+        return identify(self._store)
 
     @cached_property
     def events(self) -> Events:
@@ -290,18 +303,18 @@ class Release(Closing):
         flow: bool = ...,
         density: bool = ...,
         normalise: bool = ...,
-        worker: Worker | None = ...,
+        scheduler: Client | None = ...,
         progress: Progress | None = ...,
     ) -> Measurement: ...
 
     @overload
     def measure(
-        self, observable: BinnedStatistic, *, worker: Worker | None = ..., progress: Progress | None = ...
+        self, observable: BinnedStatistic, *, scheduler: Client | None = ..., progress: Progress | None = ...
     ) -> Measurement: ...
 
     @overload
     def measure(
-        self, observable: Statistic, *, worker: Worker | None = ..., progress: Progress | None = ...
+        self, observable: Statistic, *, scheduler: Client | None = ..., progress: Progress | None = ...
     ) -> Estimate: ...
 
     @overload
@@ -314,7 +327,7 @@ class Release(Closing):
         flow: bool = ...,
         density: bool = ...,
         normalise: bool = ...,
-        worker: Worker | None = ...,
+        scheduler: Client | None = ...,
         progress: Progress | None = ...,
     ) -> JointMeasurement: ...
 
@@ -328,7 +341,7 @@ class Release(Closing):
         flow: bool = False,
         density: bool = False,
         normalise: bool = False,
-        worker: Worker | None = None,
+        scheduler: Client | None = None,
         progress: Progress | None = None,
     ) -> Estimate:
         """Measure an observable or any statistic, or several at once with the covariance between them.
@@ -350,8 +363,11 @@ class Release(Closing):
             Bin edges; events outside are not counted.
         where, nan, flow, density, normalise
             Of the histograms that are not given as statistics, see `omnifold_pub.estimators.Histogram`.
-        worker : callable, optional
-            Does the blocks; by default threads of this process.
+        scheduler : dask.distributed.Client, optional
+            Of a cluster that does the same sums and calls, to rounding; by default threads of this process do. Each of
+            its workers reads the release, under the same path or URL. Sent are the statistics with their functions;
+            what comes back for each group of blocks is 8 bytes for each sum and member. See
+            `omnifold_pub.accumulation.cluster`.
         progress : callable, optional
             Called with (done, total, what).
 
@@ -366,7 +382,11 @@ class Release(Closing):
         ObservableError
             For an observable or bins that cannot be used.
         ReleaseError
-            If the file is damaged.
+            If the file is damaged; or is another one for a worker.
+        MissingExtraError
+            For a ``scheduler``, if Dask is not installed.
+        OmnifoldPubError
+            If the cluster gives up.
         """
         options: Options = {"where": where, "nan": nan, "flow": flow, "density": density, "normalise": normalise}
         if isinstance(observable, Mapping):
@@ -374,25 +394,31 @@ class Release(Closing):
                 msg = "to measure several observables, give a mapping of name to bins, not empty, and no other bins"
                 raise ObservableError(msg)
             wanted = [_named(name, entry, options) for name, entry in observable.items()]
-            return JointMeasurement(**self._evaluate(wanted, worker, progress))
+            return JointMeasurement(**self._evaluate(wanted, scheduler, progress))
         if isinstance(observable, Statistic):
             if bins is not None or options != _DEFAULT:
                 msg = f"{observable.name}: a statistic says its bins and selection itself; give nothing beside it"
                 raise ObservableError(msg)
             kind = Measurement if isinstance(observable, BinnedStatistic) else Estimate
-            return kind(**self._evaluate([observable], worker, progress))
+            return kind(**self._evaluate([observable], scheduler, progress))
         if bins is None:
             msg = f"observable {shorten(observable)}: no bins are given; expected a sequence of edges"
             raise ObservableError(msg)
-        return Measurement(**self._evaluate([Histogram(observable, bins, **options)], worker, progress))
+        return Measurement(**self._evaluate([Histogram(observable, bins, **options)], scheduler, progress))
 
     def _evaluate(
-        self, wanted: Sequence[Statistic], worker: Worker | None, progress: Progress | None
+        self, wanted: Sequence[Statistic], scheduler: Client | None, progress: Progress | None
     ) -> dict[str, Any]:
         """Return what an `Estimate` of these statistics is made of."""
         statistics = tuple(statistic.labelled(self._label) for statistic in wanted)
-        data = WeightedEvents(self._own, self.components, self._central, self._canvases)
-        found = evaluate_statistics(statistics, data, worker=worker or self._worker, progress=progress)
+        data = self._data
+        if scheduler is None:
+            found = evaluate_statistics(statistics, data, worker=self._worker, progress=progress)
+        else:
+            check_client(scheduler)
+            place = self.path.absolute() if isinstance(self.path, Path) else self.path
+            cluster = Cluster(scheduler, Origin(place, self._identity, _opened_elsewhere), data.sources)
+            found = evaluate_statistics(statistics, data, worker=cluster.sums, caller=cluster.calls, progress=progress)
         check_validity(statistics, found, self.metadata, self._own)
         return {
             "nominal": found.nominal,
@@ -421,7 +447,7 @@ class Release(Closing):
         """Propose bins that the publisher vouches for: as many as asked for if the limits allow, with round edges.
 
         They hold about equal effective events, and cover all values but 0.1 % in a long tail; integers are edges of
-        integer observables. The same question has the same answer. See `omnifold_pub.binning_proposal.proposal.propose_axis`.
+        integer observables. The same question has the same answer. How: `omnifold_pub.binning_proposal.proposal`.
 
         Parameters
         ----------
@@ -444,7 +470,7 @@ class Release(Closing):
         ObservableError
             If not even one bin is inside of the limits, or an argument cannot be used.
         """
-        data = WeightedEvents(self._own, self.components, self._central, self._canvases)
+        data = self._data
         axis = propose_axis(
             data,
             self.metadata,
@@ -461,7 +487,9 @@ class Release(Closing):
         )
         return self._label(observable, axis)
 
-    def estimate(self, statistic: Function, *, progress: Progress | None = None) -> Estimate:
+    def estimate(
+        self, statistic: Function, *, scheduler: Client | None = None, progress: Progress | None = None
+    ) -> Estimate:
         """Compute any statistic of the weighted events: a thrust, a fit.
 
         It is called once with the nominal weights and once for each member, so its cost is that of the
@@ -472,6 +500,8 @@ class Release(Closing):
         statistic : callable
             ``statistic(events, weights)`` with a mapping of columns and ``weights[event]`` in float64;
             returns a number or a 1-D array, always of the same length. The weights are read-only.
+        scheduler : dask.distributed.Client, optional
+            Of a cluster over which the calls are spread, see `measure`; a process runs one at a time.
         progress : callable, optional
             Called with (done, total, what).
 
@@ -485,7 +515,13 @@ class Release(Closing):
         ObservableError
             If the function fails, or returns another shape or something that is not finite.
         """
-        return self.measure(Custom(statistic), progress=progress)
+        return self.measure(Custom(statistic), scheduler=scheduler, progress=progress)
+
+
+def _opened_elsewhere(place: Place) -> Opened:
+    """Open a release in a worker of a cluster."""
+    release = open_release(place if isinstance(place, Path) else place.address)
+    return Opened(release._identity, release._data, release.close)
 
 
 def open_release(path: str | Path, *, budget: int = BLOCK_BUDGET) -> Release:

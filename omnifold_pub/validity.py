@@ -274,14 +274,14 @@ def find_violations(
         wrong: Violations = {}
         for i in np.flatnonzero(found.effective_events[bins] < limits.effective_events):
             events = _number(found.effective_events[bins][i])
-            wrong.setdefault(int(i), []).append(f"{events} effective events of at least {limits.effective_events:,}")
+            wrong.setdefault(int(i), []).append(f"{events} effective events of at least {limits.effective_events:,.10g}")
         if limits.data_events and isinstance(statistic, Histogram) and not statistic.normalise:
             with np.errstate(divide="ignore", invalid="ignore"):
                 data_events = np.where(found.nominal[bins] == 0, 0, found.nominal[bins] ** 2 / data_variance[bins])
             for i in np.flatnonzero(data_events < limits.data_events):
                 events = _number(data_events[i])
                 wrong.setdefault(int(i), []).append(
-                    f"{events} effective data events of at least {limits.data_events:,}"
+                    f"{events} effective data events of at least {limits.data_events:,.10g}"
                 )
         for mask, how in _out_of_ranges(statistic, size, limits, source):
             for i in np.flatnonzero(mask):
@@ -327,7 +327,7 @@ def check_validity(
         return
     message = (
         f"{source.where}: the publisher does not vouch for {'; '.join(parts)}. Merge these bins with their neighbours, "
-        "or leave them out; suggest_bins proposes bins that are vouched for"
+        "leave them out, or select events inside (where); suggest_bins proposes bins that are vouched for"
     )
     notes = {f"{limit}: {limit.note}" for limit in limits.ranges if limit.note and str(limit) in message}
     message += "".join(f". {note}" for note in sorted(notes))

@@ -13,9 +13,10 @@ import omnifold_pub
 
 FLOORS = (
     {"errors", "messages", "progress"},
-    {"atomic", "extras", "files", "observables", "schemas"},
+    {"extras"},
+    {"atomic", "files", "observables", "schemas"},
     {"estimators", "statistics", "yaml_documents"},
-    {"format", "metadata", "precision"},
+    {"format", "metadata", "precision", "presentation"},
     {"accumulation", "inputs", "measurement", "metadata_template"},
     {"unfold", "validity"},
     {"binning_proposal", "sources", "validate"},

@@ -102,7 +102,7 @@ def test_without_a_manifest_the_digests_inside_are_compared_and_the_report_says_
 
 
 def test_a_report_obeys_its_schema(release_path: Path, project: Path) -> None:
-    schema = json.loads((project / "schemas/1.0.0/report.schema.json").read_text())
+    schema = json.loads((project / "schemas/1.1.0/report.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     validator.validate(verify(release_path).to_dict())
     release_path.write_bytes(b"nothing")

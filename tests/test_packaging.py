@@ -22,7 +22,8 @@ def test_the_wheel_carries_schemas_template_and_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "omnifold_pub/_schemas/1.0.0/release.schema.json",
-        "omnifold_pub/_schemas/1.0.0/analysis.schema.json",
+        "omnifold_pub/_schemas/1.1.0/release.schema.json",
+        "omnifold_pub/_schemas/1.1.0/analysis.schema.json",
         "omnifold_pub/templates/summary.html",
         "omnifold_pub/py.typed",
     ):

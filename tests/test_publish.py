@@ -318,7 +318,7 @@ class TestWhatIsWritten:
         stored = stored_metadata(publish(result, folder / "release.h5"))
         assert result.metadata == given
         assert {key: stored.pop(key) for key in ("schema_version", "events")} == {
-            "schema_version": "1.0.0",
+            "schema_version": "1.1.0",
             "events": 500,
         }
         assert stored.pop("created").endswith("+00:00")
@@ -332,7 +332,7 @@ class TestWhatIsWritten:
     ) -> None:
         old = {"schema_version": "0.9", "created": "yesterday", "events": 1, "shard": {"index": 3}}
         stored = stored_metadata(publish(replace(result, metadata=result.metadata | old), folder / "release.h5"))
-        assert (stored["schema_version"], stored["events"], "shard" in stored) == ("1.0.0", 500, False)
+        assert (stored["schema_version"], stored["events"], "shard" in stored) == ("1.1.0", 500, False)
         assert stored["created"] != "yesterday"
 
     def test_the_manifest_says_what_the_file_is(self, release_path: Path) -> None:

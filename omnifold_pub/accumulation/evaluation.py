@@ -50,7 +50,9 @@ class WeightedEvents:
     @property
     def sources(self) -> Sources:
         """All events, by canvas."""
-        return {None: self.events, **self.canvases}
+        sources: dict[str | None, EventSet] = {None: self.events}
+        sources.update(self.canvases.items())
+        return sources
 
 
 @dataclass(frozen=True, eq=False)

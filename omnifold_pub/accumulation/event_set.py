@@ -13,6 +13,7 @@ from omnifold_pub.format.layout import row_blocks
 from omnifold_pub.format.reading import Concatenated, StoredArray
 from omnifold_pub.format.tiles import chunk_rows
 from omnifold_pub.observables.events import Events
+from omnifold_pub.observables.momenta import FourMomentum
 
 __all__ = ["EventSet"]
 
@@ -35,6 +36,8 @@ class EventSet:
         ``[event]``.
     families : mapping
         ``weight[event, member]`` by name.
+    momenta : mapping
+        Four-momenta that are declared, by name.
     """
 
     where: str
@@ -43,13 +46,20 @@ class EventSet:
     nominal: StoredArray
     event_id: StoredArray
     families: Mapping[str, StoredArray] = field(default_factory=dict)
+    momenta: Mapping[str, FourMomentum] = field(default_factory=dict)
 
     def events(self, start: int = 0, stop: int | None = None) -> Events:
         """Return the columns of some events, each read when it is used."""
         stop = self.size if stop is None else stop
         whole = start == 0 and stop == self.size
         where = self.where if whole else f"{self.where} (events {start} to {stop - 1})"
-        return Events(stop - start, tuple(self.columns), lambda name: self.columns[name].read(start, stop), where=where)
+        return Events(
+            stop - start,
+            tuple(self.columns),
+            lambda name: self.columns[name].read(start, stop),
+            where=where,
+            momenta=self.momenta,
+        )
 
     def weights(self, start: int = 0, stop: int | None = None) -> NDArray[np.float64]:
         """Return the nominal ``weight[event]`` of some events in float64."""

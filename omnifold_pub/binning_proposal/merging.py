@@ -99,6 +99,11 @@ class FineBins:
         usable &= _between(bad) == 0
         return cls(edges, _between(effective), usable)
 
+    @property
+    def total(self) -> float:
+        """Effective events of all fine bins, added up."""
+        return float(self.amount[0, -1])
+
     def part(self, first: int, last: int) -> FineBins:
         """Return what lies from one edge to another."""
         inside = slice(first, last + 1)
@@ -117,7 +122,7 @@ class FineBins:
         if not possible:
             return None
         bins = possible[-1]
-        cost = (self.amount * (bins / max(self.amount[0, -1], 1e-300)) - 1) ** 2
+        cost = (self.amount * (bins / max(self.total, 1e-300)) - 1) ** 2
         if rounded:
             grain = np.array([coarseness(edge) for edge in self.edges.tolist()])
             grain[-1] = np.inf  # it is the last edge of any partition

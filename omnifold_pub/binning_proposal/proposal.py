@@ -66,6 +66,21 @@ def _bounds(
     return low, high
 
 
+def _stricter(published: Limits, events: float | None, data_events: float | None) -> Limits:
+    """Return the publisher's limits, or the reader's where these ask for more."""
+    _refuse_unless(
+        not data_events or published.data_bootstraps,
+        "minimum_effective_data_events",
+        "nothing, as no component resamples the data",
+        data_events,
+    )
+    return replace(
+        published,
+        effective_events=max(published.effective_events, events or 0),
+        data_events=max(published.data_events, data_events or 0),
+    )
+
+
 def propose_axis(
     data: WeightedEvents,
     metadata: dict[str, Any],
@@ -102,19 +117,7 @@ def propose_axis(
     ):
         _refuse_unless(value is None or value >= 0, what, "a number of at least 0", value)
     _refuse_unless(range is None or (len(range) == 2 and range[0] < range[1]), "range", "two numbers", range)
-    published = Limits.from_metadata(metadata)
-    data_events = minimum_effective_data_events or 0
-    _refuse_unless(
-        not data_events or published.data_bootstraps,
-        "minimum_effective_data_events",
-        "nothing, as no component resamples the data",
-        data_events,
-    )
-    limits = replace(
-        published,
-        effective_events=max(published.effective_events, minimum_effective_events or 0),
-        data_events=max(published.data_events, data_events),
-    )
+    limits = _stricter(Limits.from_metadata(metadata), minimum_effective_events, minimum_effective_data_events)
     most = math.inf if maximum_relative_uncertainty is None else maximum_relative_uncertainty
     low, high = _bounds(metadata, limits, observable, range)
     name = shorten(definition_text(observable))
@@ -134,9 +137,8 @@ def propose_axis(
 
     edges = candidate_edges(there, first, last, count, rounded=round_edges)
     histogram, found = measure(edges)
-    (outside,) = find_violations(
-        [histogram], found, replace(limits, effective_events=0, data_events=0), data.events
-    )  # of ranges alone
+    ranges_alone = replace(limits, effective_events=0, data_events=0)
+    (outside,) = find_violations([histogram], found, ranges_alone, data.events)
     fine = FineBins.of(found, edges, limits, uncertainty=most, outside=outside)
     chosen = fine.partition(asked, rounded=round_edges)
     largest = fine.largest_usable()
@@ -150,13 +152,12 @@ def propose_axis(
         if not spoilt:
             return histogram.axes[0]
         chosen = without_bin(chosen, min(spoilt), found.effective_events) if len(chosen) > 2 else None
-    events = math.floor(float(_between(found.effective_events)[0, -1]))
-    asked_for = [f"{limits.effective_events:,} effective events"]
-    asked_for += [f"{limits.data_events:,} effective data events"] if limits.data_events else []
+    asked_for = [f"{limits.effective_events:,.10g} effective events"]
+    asked_for += [f"{limits.data_events:,.10g} effective data events"] if limits.data_events else []
     asked_for += [f"a relative uncertainty of at most {most:g}"] if math.isfinite(most) else []
     asked_for += [f"no event outside of {' or '.join(map(str, limits.ranges))}"] if outside else []
     msg = (
         f"suggest_bins: {name}: not even one bin from {first:g} to {last:g} has {', '.join(asked_for)}; all fine bins "
-        f"together have about {events:,} effective events. Choose another range or selection, or ask for less"
+        f"together have about {fine.total:,.0f} effective events. Choose another range or selection, or ask for less"
     )
     raise ObservableError(msg)

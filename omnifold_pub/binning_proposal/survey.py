@@ -98,8 +98,7 @@ def candidate_edges(found: Survey, low: float, high: float, count: int, *, round
     """
     values = found.values[(found.values >= low) & (found.values <= high)]
     edges = [low, high]
-    shares = np.linspace(0, 1, count + 1) if len(values) else []
-    places = np.unique(np.quantile(values, shares, method="inverted_cdf")).tolist()
+    places = np.unique(np.quantile(values, np.linspace(0, 1, count + 1), method="inverted_cdf")).tolist()
     for lower, upper in itertools.pairwise(places):
         top = min(upper, float(np.nextafter(high, -np.inf)))
         if top > lower:

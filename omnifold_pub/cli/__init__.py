@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from omnifold_pub.cli import depositing, describing, exporting, importing, producing, reading
+from omnifold_pub.cli import binning, depositing, describing, exporting, importing, producing, reading
 from omnifold_pub.cli.console import Group
 
 __all__ = ["main"]
@@ -28,6 +28,7 @@ for _command in (
     reading.validate,
     reading.verify,
     reading.info,
+    binning.bins,
     reading.measure,
     reading.compare,
     exporting.export,

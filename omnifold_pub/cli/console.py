@@ -15,10 +15,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from omnifold_pub.errors import ObservableError, OmnifoldPubError, ValidityWarning
 from omnifold_pub.format.manifest import is_manifest, read_manifest
+from omnifold_pub.presentation.tables import Table, rich_table
 from omnifold_pub.progress import Progress
 
 __all__ = [
@@ -88,22 +88,10 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     console = Console()
     if not console.is_terminal:  # nothing is cut or wrapped for a reader that is a program
         console = Console(width=200)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(columns):
-        numeric = i >= text and all(_is_number(row[i]) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(str, row))
+    cells = tuple(tuple(map(str, row)) for row in rows)
+    table = rich_table(Table(title, tuple(columns), cells, text))
     console.print(title, style="bold", markup=False, highlight=False)
     console.print(table, markup=False, highlight=False)
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
 
 
 def format_p_value(p_value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -18,17 +18,13 @@ from omnifold_pub.cli.console import (
     progress_bars,
     show_table,
 )
-from omnifold_pub.measurement import JointMeasurement, Measurement
 from omnifold_pub.observables.events import NanRule, columns_used
-from omnifold_pub.schemas import SCHEMA_VERSION
+from omnifold_pub.presentation.tables import tables_of
 
 if TYPE_CHECKING:
     from omnifold_pub.validate import Report
 
 __all__ = ["compare", "info", "measure", "validate", "verify"]
-
-_COMPONENT_COLUMNS = 9
-"""Most components that have a column each in a table of bins."""
 
 release_argument = click.argument("release", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -128,82 +124,45 @@ def info(release: Path, as_json: bool) -> None:  # noqa: FBT001
     )
 
 
-def _measured(measurement: JointMeasurement) -> dict[str, Any]:
-    """Return a measurement as JSON can hold it, after ``schemas/1.0.0/measurement.schema.json``."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "measurement",
-        "unit": measurement.unit,
-        "observables": [
-            {
-                "name": name,
-                "edges": measurement[name].axes[0].edges.tolist(),
-                "start": measurement.slice(name).start,
-            }
-            for name in measurement.names
-        ],
-        "values": measurement.values().tolist(),
-        "uncertainties": measurement.uncertainties().tolist(),
-        "effective_events": measurement.effective_events.tolist(),
-        "covariance": measurement.covariance().tolist(),
-        "components": [
-            {
-                "name": c.name,
-                "kind": c.kind,
-                **({"members": c.members} if c.members else {}),
-                "covariance": measurement.covariance(c.name).tolist(),
-            }
-            for c in measurement.components
-        ],
-    }
-
-
 @click.command()
 @release_argument
 @observable_options
+@click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'.")
+@click.option("--flow", is_flag=True, help="Add an under- and an overflow bin to each observable.")
+@click.option("--density", is_flag=True, help="Divide by the widths of the bins.")
+@click.option("--normalise", is_flag=True, help="Divide by the sum over all bins, of each observable.")
 @nan_option
 @json_option
-def measure(release: Path, observables: Pairs, nan: NanRule, as_json: bool) -> None:  # noqa: FBT001
+def measure(
+    release: Path,
+    observables: Pairs,
+    where: str | None,
+    flow: bool,  # noqa: FBT001
+    density: bool,  # noqa: FBT001
+    normalise: bool,  # noqa: FBT001
+    nan: NanRule,
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """Measure any observables of a RELEASE, declared or not: cross section per bin with its uncertainty by component.
 
-    With --json the whole covariance is printed, by component and between the observables.
+    With --json everything is printed: the covariance, by component and between the observables, and the values under
+    each member. JointMeasurement.from_dict reads it.
 
     Example: omnifold-pub measure release.h5 -o "pT_l1 / pT_l2" -b 1,1.5,2,3,5
     """
     from omnifold_pub.release import open_release
 
-    with open_release(release) as opened:
-        joint = opened.measure(observables, nan=nan)
+    with open_release(release) as opened, progress_bars() as progress:
+        joint = opened.measure(
+            observables, where=where, flow=flow, density=density, normalise=normalise, nan=nan, progress=progress
+        )
     if as_json:
-        echo_json(_measured(joint))
+        echo_json(joint.to_dict())
         return
-    for name in joint.names:
-        _show_measurement(joint[name])
-
-
-def _show_measurement(measured: Measurement) -> None:
-    """Print values and uncertainties; many components have a row each, few a column."""
-    values, total = measured.values(), measured.uncertainties()
-    names = [component.name for component in measured.components]
-    bins = measured.labels
-    sizes = [total, *(measured.uncertainties(name) for name in names)]
-    percent = [
-        [f"{100 * error / value:.1f}" if value else "-" for error, value in zip(errors, values, strict=True)]
-        for errors in sizes
-    ]
-    shown = [(f"{value:.5g}", f"{error:.2g}") for value, error in zip(values, total, strict=True)]
-    title = f"{measured.name}: cross section per bin in {measured.unit}"
-    if len(names) <= _COMPONENT_COLUMNS:
-        rows = [
-            (label, *pair, *part) for label, pair, part in zip(bins, shown, zip(*percent, strict=True), strict=True)
-        ]
-        columns = ("bin", "value", "+-", "total %", *(f"{name} %" for name in names))
-        show_table(f"{title}, uncertainty in {measured.unit} and by component in %", columns, rows)
-        return
-    show_table(title, ("bin", "value", "+-"), [(label, *pair) for label, pair in zip(bins, shown, strict=True)])
-    rows = [(label, *part) for label, part in zip(["total", *names], percent, strict=True)]
-    click.echo()
-    show_table("Uncertainty in %, by component and bin", ("component", *bins), rows)
+    for number, table in enumerate(tables_of(joint)):
+        if number:
+            click.echo()
+        show_table(table.title, table.columns, table.rows, text=table.text)
 
 
 @click.command()

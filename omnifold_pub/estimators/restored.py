@@ -42,8 +42,8 @@ class Restored(EventStatistic):
     """
 
     name: str
-    labels: tuple[str, ...]
-    recipe: dict[str, Any] = field(repr=False)
+    labels: tuple[str, ...] = ()
+    recipe: dict[str, Any] = field(repr=False, kw_only=True)
 
     def prepare(self, events: Events) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:  # noqa: ARG002
         """Refuse.
@@ -74,8 +74,8 @@ class RestoredBins(BinnedStatistic):
 
     name: str
     axes: tuple[Axis, ...]
-    kind: str
-    recipe: dict[str, Any] = field(repr=False)
+    kind: str = "COUNT"
+    recipe: dict[str, Any] = field(repr=False, kw_only=True)
 
     @property
     def groups(self) -> tuple[int, ...]:

@@ -94,7 +94,7 @@ def plan(metadata: Mapping[str, Any], canvas: str | None = None) -> tuple[Column
     Parameters
     ----------
     metadata : mapping
-        After ``schemas/1.0.0/release.schema.json``.
+        After ``schemas/1.1.0/release.schema.json``.
     canvas : str, optional
         Name of a canvas that the metadata declare.
 

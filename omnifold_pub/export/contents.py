@@ -54,7 +54,7 @@ class ExportableRelease(Protocol):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """After ``schemas/1.0.0/release.schema.json``."""
+        """After ``schemas/1.1.0/release.schema.json``."""
 
     @property
     def datasets(self) -> Mapping[str, StoredColumn]:

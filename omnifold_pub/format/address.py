@@ -32,8 +32,8 @@ def _without_secrets(address: str) -> str:
     path, sharp, _ = path.partition("#")
     host, slash, path = path.partition("/")
     who, at, host = host.rpartition("@")
-    if not _HOST.fullmatch(host) and "@" in rest[len(who + at + host) :]:
-        return f"{scheme}://***@***"  # no host: a password with a slash in it
+    if (at or not _HOST.fullmatch(host)) and "@" in rest[len(who + at + host) :]:
+        return f"{scheme}://***@***"  # a password may have a slash in it
     host = f"***@{host}" if at else host
     return f"{scheme}://{host}{slash}{path}{'?***' if mark else ''}{'#***' if sharp else ''}"
 

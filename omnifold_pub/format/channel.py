@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import os
 import queue
@@ -179,6 +180,7 @@ def forked(talk: Talk, path: str, *, seconds: float, memory: int) -> Iterator[Ch
             kept = theirs.fileno()
             os.closerange(3, kept)  # another thread's socket among them, which would not end before this process
             os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+            gc.freeze()  # what the caller has is not looked through for garbage: each page of it would be copied
             _limit(seconds, memory)
             _speak(theirs, talk)
             status = 0

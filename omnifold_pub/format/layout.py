@@ -2,7 +2,7 @@
 
 ::
 
-    /metadata                       uint8 [byte]            JSON, schemas/1.0.0/release.schema.json
+    /metadata                       uint8 [byte]            JSON, schemas/1.1.0/release.schema.json
     /digests                        uint8 [byte]            JSON, SHA-256 by dataset
     /event_id                       int64 [event]
     /events/<observable>            as declared [event]     NaN: the event lacks the object

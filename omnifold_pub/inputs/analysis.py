@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from omnifold_pub.errors import AnalysisError
-from omnifold_pub.messages import repeated
+from omnifold_pub.messages import repeated, suggest
+from omnifold_pub.observables.momenta import FourMomentum
 from omnifold_pub.observables.selection import Interval, Requirement
 from omnifold_pub.schemas import SCHEMA_VERSION, check
 from omnifold_pub.yaml_documents import read_document
@@ -129,7 +130,8 @@ def parse_analysis(document: Any, path: Path) -> Analysis:
     ------
     AnalysisError
         Listing every problem with the schema; then, one by one, names that repeat, ranges the wrong way round,
-        and requirements of the fiducial region that cannot be computed.
+        requirements of the fiducial region, ranges of validity and four-momenta that cannot be computed, and a limit
+        on effective data events where no replicas would count them.
     """
     problems = check(document, "analysis")
     if problems:
@@ -145,8 +147,23 @@ def parse_analysis(document: Any, path: Path) -> Analysis:
     for i, entry in enumerate(document["fiducial"]["selection"]):
         with _place(f"{path}: fiducial.selection[{i}]"):
             selection.append(Requirement.from_document(entry, names))
+    validity = document["publication"]["validity"]
+    for i, entry in enumerate(validity.get("ranges", [])):
+        with _place(f"{path}: publication.validity.ranges[{i}]"):
+            Requirement.from_document({**entry, "tolerance": 0}, names)
+    limit = "minimum_effective_data_events_per_bin"
+    if validity.get(limit) and document.get("campaign", {}).get("data_bootstrap") == 0:
+        msg = f"{path}: publication.validity.{limit}: needs replicas of the data; found campaign.data_bootstrap: 0"
+        raise AnalysisError(msg)
+    momenta = [FourMomentum.from_document(entry) for entry in document.get("four_momenta", [])]
+    for momentum in momenta:
+        if unknown := [name for name in momentum.columns if name not in names]:
+            hint = suggest(unknown[0], sorted(names))
+            msg = f"{path}: four_momenta {momentum.name}: {unknown[0]!r} is no observable of the analysis; {hint}"
+            raise AnalysisError(msg)
     variations = [entry["name"] for entry in document["inputs"].get("variations", [])]
-    for what, unique in (("observables", names), ("inputs.variations", variations)):
+    named = [momentum.name for momentum in momenta]
+    for what, unique in (("observables", names), ("inputs.variations", variations), ("four_momenta", named)):
         if twice := repeated(unique):
             msg = f"{path}: {what}: expected unique names; found {', '.join(twice)} more than once"
             raise AnalysisError(msg)

@@ -171,10 +171,11 @@ class Axis(Sequence[tuple[float, float]]):
         [0, 1, 1, -1, -1]
         """
         if len(self.edges) <= _FEW_EDGES:  # comparing with each is several times faster than searching for a few
-            passed = np.zeros(values.shape, dtype=np.int8)
+            passed, above = np.full(values.shape, -1, dtype=np.int8), np.empty(values.shape, dtype=np.bool_)
             for edge in self.edges:
-                passed += (values >= edge).view(np.int8)
-            index = passed.astype(np.int64) - 1
+                np.greater_equal(values, edge, out=above)
+                passed += above.view(np.int8)
+            index = passed.astype(np.int64)
         else:
             index = np.searchsorted(self.edges, values, side="right") - 1  # NaN is sorted behind everything
         inner = self.inner

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.expressions import parse
+from omnifold_pub.observables.momenta import FourMomentum, VectorColumns
 
 __all__ = [
     "Definition",
@@ -32,7 +33,7 @@ Definition = str | Callable[[Mapping[str, NDArray[np.float32]]], NDArray[Any]]
 NanRule = Literal["error", "drop"]
 
 
-class Events(Mapping[str, NDArray[np.float32]]):
+class Events(VectorColumns):
     """Columns of events, read when first used and kept.
 
     ``events["pT_ll"]`` is a float32 array over the events; NaN marks an object that the event lacks (a
@@ -48,12 +49,21 @@ class Events(Mapping[str, NDArray[np.float32]]):
         Returns a column by its name.
     where : str
         What the events are, for messages.
+    momenta : mapping of str to FourMomentum, optional
+        Four-momenta that are declared: ``events.vector("l1")``.
     """
 
     def __init__(
-        self, size: int, names: tuple[str, ...], load: Callable[[str], NDArray[np.float32]], *, where: str
+        self,
+        size: int,
+        names: tuple[str, ...],
+        load: Callable[[str], NDArray[np.float32]],
+        *,
+        where: str,
+        momenta: Mapping[str, FourMomentum] | None = None,
     ) -> None:
         self.size = size
+        self.momenta = momenta or {}
         self.where = where
         self._names = names
         self._load = load
@@ -87,11 +97,12 @@ class Events(Mapping[str, NDArray[np.float32]]):
         return len(self._names)
 
 
-class _Recording(Mapping[str, NDArray[np.float32]]):
+class _Recording(VectorColumns):
     """The same events, remembering which columns a function looked at."""
 
     def __init__(self, events: Events) -> None:
         self.events = events
+        self.momenta = events.momenta
         self.used: set[str] = set()
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:

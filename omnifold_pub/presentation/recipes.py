@@ -146,7 +146,7 @@ def _functions(recipe: Mapping[str, Any]) -> bool:
 def _unbinned(part: Mapping[str, Any]) -> Statistic:
     recipe, name = part["statistic"], part["name"]
     if _functions(recipe) or recipe["type"] not in ("moments", "quantiles"):
-        return Restored(name, tuple(part["labels"]), recipe)
+        return Restored(name, tuple(part["labels"]), recipe=recipe)
     where = None if recipe["where"] is None else recipe["where"]["expression"]
     observable = recipe["observable"]["expression"]
     if recipe["type"] == "moments":
@@ -166,7 +166,7 @@ def _binned(part: Mapping[str, Any], axes: tuple[Axis, ...], built: Sequence[Sta
             made_of.append(child)
         return Ratio(*made_of, name=name) if len(made_of) == 2 else Inner(made_of[0], name=name)
     if _functions(recipe) or recipe["type"] not in ("histogram", "profile"):
-        return RestoredBins(name, axes, part["uhi_kind"], recipe)
+        return RestoredBins(name, axes, part["uhi_kind"], recipe=recipe)
     where = None if recipe["where"] is None else recipe["where"]["expression"]
     if recipe["type"] == "profile":
         by = tuple(one["expression"] for one in recipe["by"])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.estimators import Histogram
 from omnifold_pub.estimators.base import Statistic
+from omnifold_pub.observables.events import Definition, definition_text
 from omnifold_pub.presentation.measured import Measured
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ __all__ = ["SHORT", "Limits", "Table", "html_text", "plain_text", "rich_of", "ri
 Array = NDArray[np.float64]
 
 _GAP = "..."
+_WIDEST = 40
+"""Characters of a cell that a terminal keeps on one line, at the cost of the columns' names."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,9 @@ def _what(statistic: Statistic, unit: str) -> str:
     if isinstance(statistic, Histogram):
         share = "share of the cross section" if statistic.normalise else "cross section"
         what = f"{share} per {'bin width' if statistic.density else 'bin'}"
-    return f"{statistic.name}: {what}" + (f" in {unit}" if unit not in ("", "1") else "")
+    where: Definition | None = getattr(statistic, "where", None)
+    selection = "" if where is None else f", where {definition_text(where)}"
+    return f"{statistic.name}: {what}" + (f" in {unit}" if unit not in ("", "1") else "") + selection
 
 
 def _percent(errors: Array, values: Array) -> list[str]:
@@ -196,8 +201,12 @@ def rich_table(table: Table) -> rich.table.Table:
     from rich.text import Text
 
     drawn = rich.table.Table(box=None, pad_edge=False, header_style="bold")
-    for name, number in zip(table.columns, table.numeric, strict=True):
-        drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+    widths = (
+        [max(map(len, cells)) for cells in zip(*table.rows, strict=True)] if table.rows else [1] * len(table.columns)
+    )
+    for name, number, width in zip(table.columns, table.numeric, widths, strict=True):
+        side: Any = "right" if number else "left"
+        drawn.add_column(Text(name), justify=side, overflow="fold", min_width=min(width, _WIDEST))
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     return drawn
@@ -216,7 +225,7 @@ def rich_of(tables: Sequence[Table]) -> Any:
 
 
 _TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.3em 0"
-_CELL = "padding:0.1em 0.7em"
+_CELL = "padding:0.1em 0.7em;white-space:nowrap"
 
 
 def html_text(tables: Sequence[Table]) -> str:
@@ -237,4 +246,4 @@ def html_text(tables: Sequence[Table]) -> str:
         body = "".join(line(row, "td") for row in table.rows)
         caption = f'<caption style="text-align:left;font-weight:bold">{html.escape(table.title)}</caption>'
         drawn.append(f'<table style="{_TABLE}">{caption}{head}<tbody>{body}</tbody></table>')
-    return f"<div>{''.join(drawn)}</div>"
+    return f'<div style="overflow-x:auto">{"".join(drawn)}</div>'

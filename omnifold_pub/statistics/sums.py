@@ -33,20 +33,25 @@ class BinIndex:
         bins: Sequence[int],
         factors: Sequence[NDArray[np.float64] | None] | None = None,
     ) -> None:
-        offsets = np.concatenate([[0], np.cumsum(bins)])
-        self.bins = int(offsets[-1])
+        self.bins = sum(bins)
         self.size = len(indices[0])
-        table = np.empty((self.size, len(indices)), dtype=np.int32)
-        for column, (index, start) in enumerate(zip(indices, offsets[:-1], strict=True)):
-            table[:, column] = np.where(index >= 0, index + start, -1)
+        table = np.empty((len(indices), self.size), dtype=np.int32)
+        start = 0
+        for row, index, count in zip(table, indices, bins, strict=True):
+            np.add(index, start, out=row, casting="same_kind")
+            row[index < 0] = -1
+            start += count
         values = np.ones(table.shape)
-        for column, factor in enumerate(factors or ()):
+        for row, factor in zip(values, factors or (), strict=False):
             if factor is not None:
-                values[:, column] = factor
-        hit = table >= 0
+                row[...] = factor
         # Column-compressed, an event a column: the product below runs through the weights in their own order.
-        self._starts = np.concatenate([[0], np.cumsum(hit.sum(axis=1))]).astype(np.int32)
-        self._rows, self._values = (table.ravel(), values.ravel()) if hit.all() else (table[hit], values[hit])
+        hit = (table >= 0).T
+        self._starts = np.arange(0, hit.size + 1, len(indices), dtype=np.int32)
+        self._rows, self._values = table.T.ravel(), values.T.ravel()
+        if not hit.all():
+            self._starts = np.concatenate([[0], np.cumsum(np.count_nonzero(hit, axis=1))]).astype(np.int32)
+            self._rows, self._values = self._rows[hit.ravel()], self._values[hit.ravel()]
         self._last: tuple[int, int, sparse.csc_array] | None = None
 
     def _matrix(self, start: int, stop: int) -> sparse.csc_array:

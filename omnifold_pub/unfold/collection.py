@@ -243,6 +243,7 @@ def _metadata(
         "observables": [_observable_entry(observable) for observable in document["observables"]],
         "components": _component_entries(campaign),
         **({"networks": entries} if entries else {}),
+        **({"four_momenta": document["four_momenta"]} if "four_momenta" in document else {}),
         "unfolding": _unfolding(campaign, summaries),
         "inputs": provenance,
         **document["publication"],

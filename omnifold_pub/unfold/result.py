@@ -83,7 +83,7 @@ class UnfoldingResult:
     families : mapping
         ``families[component][event, member]``, same unit; stored as float32.
     metadata : dict
-        After ``schemas/1.0.0/release.schema.json``; ``schema_version``, ``created``, ``events`` and each
+        After ``schemas/1.1.0/release.schema.json``; ``schema_version``, ``created``, ``events`` and each
         component's ``covariance`` are filled in by `omnifold_pub.publish`.
     prior : array, optional
         The simulation's own weights, ``[event]``, same unit.

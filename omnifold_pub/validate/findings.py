@@ -65,7 +65,7 @@ class Report:
         return not any(finding.level == "required" for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON can hold it, after ``schemas/1.0.0/report.schema.json``."""
+        """Return the report as JSON can hold it, after ``schemas/1.1.0/report.schema.json``."""
         return {
             "schema_version": SCHEMA_VERSION,
             "kind": "validation report",

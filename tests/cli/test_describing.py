@@ -23,7 +23,7 @@ def run(*arguments: object) -> Result:
 @pytest.fixture
 def filled(tmp_path: Path, project: Path) -> Path:
     """A complete file: the template's blanks filled by hand where it matters, by examples elsewhere."""
-    schema = json.loads((project / "schemas/1.0.0/release.schema.json").read_text())
+    schema = json.loads((project / "schemas/1.1.0/release.schema.json").read_text())
 
     def example(node: Any) -> Any:
         if "$ref" in node:

@@ -142,7 +142,7 @@ def test_metadata_are_complete(files: dict[str, Path]) -> None:
             assert "covariance" not in entry
             entry["covariance"] = COVARIANCE
         assert not {"schema_version", "created", "events"} & set(filled)
-        filled |= {"schema_version": "1.0.0", "created": "2026-01-31T12:00:00Z", "events": EVENTS}
+        filled |= {"schema_version": "1.1.0", "created": "2026-01-31T12:00:00Z", "events": EVENTS}
         assert schemas.check(filled, "release") == []
         members = {entry["name"]: entry["members"] for entry in filled["components"] if "members" in entry}
         assert members == {name: source.shape[1] for name, source in result.families.items()}

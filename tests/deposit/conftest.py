@@ -27,7 +27,7 @@ def make_metadata() -> dict[str, Any]:
     family = {"members": 6, "trainings_per_member": 1}
     replicas = "sum over members of (T_m - centre)(T_m - centre)^T / divisor"
     return {
-        "schema_version": "1.0.0",
+        "schema_version": "1.1.0",
         "title": "Z(mumu)+jets in 24 observables at 13 TeV",
         "description": "An unbinned measurement.\n\nWith a second paragraph, a_b_c, <b>markup</b> & 50 % of |eta|.",
         "created": "2026-01-31T12:00:00+00:00",

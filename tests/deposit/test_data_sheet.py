@@ -139,3 +139,19 @@ def test_examples_name_a_real_observable_without_gaps(metadata: dict[str, Any]) 
     assert 'release.measure("pT_ll", edges)' in sheet(metadata)
     metadata["observables"] = [metadata["observables"][0], metadata["observables"][2]]
     assert 'release.measure("y_j2", edges)' in sheet(metadata)
+
+
+def test_limits_of_validity_are_told_where_there_are_any(metadata: dict[str, Any]) -> None:
+    assert "effective data events" not in sheet(metadata)
+    metadata["validity"] |= {
+        "minimum_effective_data_events_per_bin": 1200,
+        "ranges": [
+            {"expression": "m_j1", "minimum": None, "maximum": 60, "note": "Not checked beyond"},
+            {"expression": "pT_ll / 2", "minimum": 0.5, "maximum": 2.5},
+        ],
+    }
+    text = sheet(metadata).split("## Validity")[1].split("\n## ")[0]
+    assert "\n- Nor are bins with fewer than 1,200 effective data events, content^2 over its variance" in text
+    assert "\n- `m_j1` is vouched for up to 60 alone. Not checked beyond.\n" in text
+    assert "\n- `pT_ll / 2` is vouched for from 0.5 up to 2.5 alone.\n" in text
+    assert MarkdownIt().render(text).count("<ul>") == 1

@@ -49,7 +49,7 @@ def test_manifest_of_a_single_file(pack: Pack, release_file: Path, tmp_path: Pat
     manifest = json.loads((pack(tmp_path / "deposit").folder / "release.manifest.json").read_bytes())
     content = release_file.read_bytes()
     assert manifest == {
-        "schema_version": "1.0.0",
+        "schema_version": "1.1.0",
         "kind": "manifest",
         "title": metadata["title"],
         "events": 400,
@@ -177,7 +177,7 @@ def shards(folder: Path) -> dict[str, Any]:
         digest = hashlib.sha256(content).hexdigest()
         entries.append({"file": path.name, "sha256": digest, "bytes": len(content), "events": 200})
     document = {
-        "schema_version": "1.0.0",
+        "schema_version": "1.1.0",
         "kind": "manifest",
         "title": "Z",
         "events": 400,

@@ -80,7 +80,7 @@ def _closure_test(name: str, unfolded: str) -> dict[str, Any]:
 def base_metadata() -> dict[str, Any]:
     """Metadata of a release with everything in it."""
     metadata: dict[str, Any] = {
-        "schema_version": "1.0.0",
+        "schema_version": "1.1.0",
         "title": "Export, with a µ and a 'quote'",
         "description": "d",
         "created": "2026-01-31T12:00:00+00:00",

@@ -26,6 +26,7 @@ def test_a_path_stays_a_path(path: str) -> None:
         ("https://host/a/x.h5", "https://host/a/x.h5", "x.h5", "https://host/a/b%20%231.h5"),
         ("https://u:p@host:80/x.h5", "https://***@host:80/x.h5", "x.h5", "https://***@host:80/b%20%231.h5"),
         ("https://u:p@q@host/x.h5", "https://***@host/x.h5", "x.h5", "https://***@host/b%20%231.h5"),
+        ("https://host/me@there/x.h5", "https://host/me@there/x.h5", "x.h5", "https://host/me@there/b%20%231.h5"),
         ("https://u@host/x.h5", "https://***@host/x.h5", "x.h5", "https://***@host/b%20%231.h5"),
         ("https://h/x.h5?token=p", "https://h/x.h5?***", "x.h5", "https://h/b%20%231.h5?***"),
         ("https://h/x.h5?a=b/c&d=/e@f", "https://h/x.h5?***", "x.h5", "https://h/b%20%231.h5?***"),

@@ -117,7 +117,7 @@ def test_stored_metadata_are_json_that_any_parser_reads(release_path: Path) -> N
     with h5py.File(release_path) as file:
         metadata = json.loads(bytes(file["metadata"][()]).decode("utf-8"))
         digests = json.loads(bytes(file["digests"][()]).decode("utf-8"))
-    assert metadata["schema_version"] == "1.0.0"
+    assert metadata["schema_version"] == "1.1.0"
     assert metadata["events"] == 500
     assert metadata["title"] == "Made by hand"
     assert set(digests) == set(all_datasets(release_path)) - {"digests"}

@@ -56,7 +56,7 @@ def test_a_dot_in_the_name_is_part_of_it() -> None:
 def test_it_says_what_the_files_are(written: Path, project: Path) -> None:
     document = json.loads(written.read_bytes())
     assert document == {
-        "schema_version": "1.0.0",
+        "schema_version": "1.1.0",
         "kind": "manifest",
         "title": METADATA["title"],
         "created": METADATA["created"],
@@ -66,7 +66,7 @@ def test_it_says_what_the_files_are(written: Path, project: Path) -> None:
             {"file": "other name.h5", "sha256": hashlib.sha256(b"second!").hexdigest(), "bytes": 7, "events": 4},
         ],
     }
-    schema = json.loads((project / "schemas/1.0.0/manifest.schema.json").read_text())
+    schema = json.loads((project / "schemas/1.1.0/manifest.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(document)
     assert written.read_bytes() == json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
     assert read_manifest(written) == document

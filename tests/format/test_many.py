@@ -87,15 +87,21 @@ def test_hundreds_of_files_are_read_with_few_open(shards: Path) -> None:
     read_all(shards, SHARDS)
 
 
+def processor_seconds() -> float:
+    """Return the time that this process and those that it waited for have worked."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
 @pytest.mark.slow
 def test_thousands_of_files_are_opened_in_seconds(tmp_path: Path, announce: Callable[[str], None]) -> None:
     path = write_shards(tmp_path, 2000)
-    started = time.monotonic()
+    started, worked = time.monotonic(), processor_seconds()
     with at_most(256), open_store(path) as store:
         assert len(store.parts) == 2000
-        seconds = time.monotonic() - started
-    announce(f"many: 2,000 files opened in {seconds:.1f} s with 256 descriptors")
-    assert seconds < 20
+        seconds, worked = time.monotonic() - started, processor_seconds() - worked
+    announce(f"many: 2,000 files opened in {seconds:.1f} s, {worked:.1f} s of work, with 256 descriptors")
+    assert worked < 20  # of work: the time that it takes is also that of others on this machine
     read_all(path, 2000)
 
 

@@ -81,7 +81,10 @@ def drop(*path: str) -> Callable[[Document], object]:
         (lambda d: d["luminosity"].update(value=-1), r"luminosity\.value: expected exclusiveMinimum 0; found -1"),
         (lambda d: d["luminosity"].update(unit="nb"), r"luminosity\.unit: expected one of fb-1, pb-1; found 'nb'"),
         (lambda d: d.update(weight_unit="nb"), "weight_unit: expected one of pb, fb; found 'nb'"),
-        (lambda d: d.update(schema_version="2.0.0"), r"schema_version: expected '1\.0\.0'; found '2\.0\.0'"),
+        (
+            lambda d: d.update(schema_version="2.0.0"),
+            r"schema_version: expected one of 1\.0\.0, 1\.1\.0; found '2\.0\.0'",
+        ),
         (lambda d: d["observables"][0].update(name="p T"), r"observables\[0\]\.name: expected text that matches"),
         (lambda d: d["observables"][0].update(name="../x"), r"observables\[0\]\.name: expected text that matches"),
         (lambda d: d["observables"][0].update(encoding="sqrt"), r"encoding: expected one of linear, log, angle"),
@@ -107,6 +110,52 @@ def test_a_document_against_the_schema_is_refused_with_its_place(
         read_analysis(quick_analysis(change))
 
 
+def limits(**changes: object) -> Callable[[Document], object]:
+    return lambda d: d["publication"]["validity"].update(changes)
+
+
+def interval(expression: str, minimum: float | None = None, maximum: float | None = None) -> Document:
+    return {"expression": expression, "minimum": minimum, "maximum": maximum}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            limits(ranges=[interval("pT_l3")]),
+            r"publication\.validity\.ranges\[0\]: 'pT_l3' is no observable of the anal",
+        ),
+        (
+            limits(ranges=[interval("pT_l1"), interval("f(x)")]),
+            r"validity\.ranges\[1\]: expression 'f\(x\)': cannot call",
+        ),
+        (limits(ranges=[interval("pT_l1", 2, 1)]), r"validity\.ranges\[0\]: expected a minimum of at most the maximum"),
+        (
+            lambda d: d["campaign"].update(data_bootstrap=0),
+            r"validity\.minimum_effective_data_events_per_bin: needs replicas of the data; found campaign\.data_boot",
+        ),
+        (
+            lambda d: d["four_momenta"][1].update(pt="pT_l3"),
+            r"four_momenta l2: 'pT_l3' is no observable of the analysis; did you mean pT_ll",
+        ),
+        (lambda d: d["four_momenta"][1].update(name="l1"), "four_momenta: expected unique names; found l1 more than"),
+    ],
+)
+def test_limits_and_four_momenta_that_cannot_be_computed_are_refused(
+    quick_analysis: WriteAnalysis, change: Callable[[Document], object], message: str
+) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        read_analysis(quick_analysis(change))
+
+
+def test_an_analysis_of_the_first_version_is_read(quick_analysis: WriteAnalysis) -> None:
+    def change(document: Document) -> None:
+        document["schema_version"] = "1.0.0"
+        del document["four_momenta"]
+
+    assert read_analysis(quick_analysis(change)).document["schema_version"] == "1.0.0"
+
+
 @pytest.mark.parametrize("bad", [NAN, float("inf"), -float("inf")])
 def test_a_luminosity_that_is_not_finite_is_refused_with_its_place(quick_analysis: WriteAnalysis, bad: float) -> None:
     with pytest.raises(AnalysisError, match="luminosity"):
@@ -124,7 +173,7 @@ def test_all_problems_are_listed_at_once(quick_analysis: WriteAnalysis) -> None:
     with pytest.raises(AnalysisError) as caught:
         read_analysis(quick_analysis(change))
     lines = str(caught.value).splitlines()
-    assert "not an analysis file of schema 1.0.0" in lines[0]
+    assert "not an analysis file of schema 1.1.0" in lines[0]
     assert len(lines) == 1 + 5
     for part in ("tittle", "process", "luminosity.unit", "observables[5].encoding", "inputs.data.tree"):
         assert sum(part in line and line.startswith("  ") for line in lines) >= 1
@@ -168,7 +217,7 @@ def test_what_is_not_yaml_is_refused(tmp_path: Path, content: str | bytes) -> No
     "content", ["", "just text", "- a list", "3", "&a [*a]", "1: x\nfoo: y", "~: x", "title: 2024-01-01"]
 )
 def test_yaml_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
-    with pytest.raises(AnalysisError, match=r"analysis\.yaml: not an analysis file of schema 1\.0\.0:"):
+    with pytest.raises(AnalysisError, match=r"analysis\.yaml: not an analysis file of schema 1\.1\.0:"):
         read_text(tmp_path, content)
 
 
@@ -280,7 +329,10 @@ def make_document(demo: Document) -> Document:
     keys = {"tree": "events", "event_id": "event_id"}
     simulation = {"truth_weight": "w_t", "reco_weight": "w_r", "pass_truth": "pass_truth", "pass_reco": "pass_reco"}
     variation = {"name": "scale_up", "file": "varied.root", "pass_reco": "pass_reco", "description": "x shifted"}
+    validity = {key: value for key, value in demo["publication"]["validity"].items() if key != "ranges"}
     return demo | {
+        "publication": demo["publication"] | {"validity": validity},
+        "four_momenta": [],
         "inputs": {
             "sentinel": -99,
             "simulation": {"file": "mc.root", **keys, **simulation},

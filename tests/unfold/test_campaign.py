@@ -62,7 +62,7 @@ def with_filled_in(metadata: dict[str, Any], events: int) -> dict[str, Any]:
     """Return metadata with a stand-in for all that publishing fills in."""
     covariance = {"estimator": "x", "centre": "x", "divisor": "x", "correlation": "estimated"}
     components = [{"covariance": covariance, **component} for component in metadata["components"]]
-    filled = {"schema_version": "1.0.0", "created": "2026-01-31T12:00:00+00:00", "events": events}
+    filled = {"schema_version": "1.1.0", "created": "2026-01-31T12:00:00+00:00", "events": events}
     return metadata | filled | {"components": components}
 
 
@@ -78,7 +78,7 @@ def test_the_metadata_say_what_the_analysis_and_the_trainings_say(
 ) -> None:
     run, result = quick_run
     metadata = result.metadata
-    for key in ("fiducial", "objects", "luminosity", "description"):
+    for key in ("fiducial", "objects", "luminosity", "description", "four_momenta"):
         assert metadata[key] == zjets_document[key]
     for key, value in zjets_document["publication"].items():
         assert metadata[key] == value
@@ -212,6 +212,7 @@ def test_a_failing_training_is_reported_and_finished_ones_are_kept(
     def diverge(document: dict[str, Any]) -> None:
         document["omnifold"]["learning_rate"] = 1e30
         document["campaign"] = {"ensemble": 1, "data_bootstrap": 0, "mc_bootstrap": 0}
+        del document["publication"]["validity"]["minimum_effective_data_events_per_bin"]
         document["inputs"]["variations"] = []
 
     with pytest.raises(TrainingError, match="smaller learning_rate"):
@@ -222,6 +223,7 @@ def test_a_failing_training_is_reported_and_finished_ones_are_kept(
 def test_a_single_training_is_published_without_an_ensemble(tmp_path: Path, quick_analysis: WriteAnalysis) -> None:
     def single(document: dict[str, Any]) -> None:
         document["campaign"] = {"seed": 7, "ensemble": 1, "data_bootstrap": 0, "mc_bootstrap": 0}
+        del document["publication"]["validity"]["minimum_effective_data_events_per_bin"]
         document["inputs"]["variations"] = []
         document["luminosity"] = {"value": 9.3, "unit": "fb-1", "relative_uncertainty": 0.02}
 

@@ -20,7 +20,7 @@ OPTIONAL = Finding("negative_weights", "optional", "/prior", "no negative weight
 
 @pytest.fixture(scope="session")
 def schema(project: Path) -> jsonschema.Draft202012Validator:
-    document = json.loads((project / "schemas/1.0.0/report.schema.json").read_text())
+    document = json.loads((project / "schemas/1.1.0/report.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(document)
     return jsonschema.Draft202012Validator(document)
 
@@ -52,7 +52,7 @@ def test_the_json_of_a_report_says_everything(
     document = validate(path).to_dict()
     schema.validate(document)
     assert document == {
-        "schema_version": "1.0.0",
+        "schema_version": "1.1.0",
         "kind": "validation report",
         "omnifold_pub": version("omnifold-pub"),
         "path": str(path),

@@ -159,14 +159,15 @@ def test_a_flipped_bit_anywhere_is_found_or_changes_no_data(sound: Path, tmp_pat
     assert False in verdicts
 
 
-@pytest.mark.parametrize("version", ["2.0.0", "0.9.0", "1.1.0", "", "next"])
+@pytest.mark.parametrize("version", ["2.0.0", "0.9.0", "1.2.0", "", "next"])
 def test_another_or_a_later_version_is_refused_with_a_hint(rewritten: Callable[..., Path], version: str) -> None:
     path = rewritten(lambda a, m: m.update(schema_version=version))
-    assert_unreadable(path, f"format version {version!r}; this omnifold_pub reads 1.0.0 to 1.0.x. Upgrade it")
+    assert_unreadable(path, f"format version {version!r}; this omnifold_pub reads 1.0.0 to 1.1.x. Upgrade it")
 
 
-def test_a_later_patch_is_read(rewritten: Callable[..., Path]) -> None:
-    assert validate(rewritten(lambda a, m: m.update(schema_version="1.0.7"))).findings == ()
+@pytest.mark.parametrize("version", ["1.0.0", "1.0.7", "1.1.7"])
+def test_an_earlier_version_and_a_later_patch_are_read(rewritten: Callable[..., Path], version: str) -> None:
+    assert validate(rewritten(lambda a, m: m.update(schema_version=version))).findings == ()
 
 
 def test_what_was_found_before_the_damage_is_reported(

@@ -1,0 +1,306 @@
+"""The same partial sums and calls on the workers of a Dask cluster.
+
+What is sent to a worker: which release, the statistics with the functions in them (as cloudpickle has it), numbers of
+blocks or members. Each worker reads the release itself, so the file must be there for all of them, under the same path
+or URL. What comes back for each group of blocks: 8 bytes for each of K sums under each of M members; where the error
+of the events needs it, K x K (statistics linear in the weights) or K x 200 (others) more. That is 8 MB for 1000 bins
+and 1000 members. A worker needs the memory of one group's sums and of a few chunks for each of its threads; to call
+functions of all events (`Custom`, `Quantiles`), that of the whole columns which they use.
+
+A task has the blocks or members of one group, and there are a few groups for each thread. Those of a worker that is
+lost are done by another, as Dask has it: a task that was on four workers when they died is given up. Where there is no
+worker left, it is waited for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import uuid
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, fields
+from traceback import format_exception
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.accumulation.calls import Calls, Members, Sources
+from omnifold_pub.accumulation.opened import Origin, opened
+from omnifold_pub.accumulation.sums import Pass, Sums
+from omnifold_pub.errors import ObservableError, OmnifoldPubError
+from omnifold_pub.estimators.base import EventStatistic
+from omnifold_pub.extras import require
+from omnifold_pub.format.layout import FAMILY_CHUNK
+from omnifold_pub.messages import shorten
+from omnifold_pub.observables.blocks import UndefinedValuesError
+from omnifold_pub.observables.events import Definition
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["Cluster", "check_client"]
+
+Array = NDArray[np.float64]
+
+_GROUPS_EACH = 4
+"""Tasks for each thread of the cluster: a slow one does not hold up the rest."""
+
+_FEWEST_GROUPS = 16
+"""Tasks at least, should workers come later."""
+
+
+def check_client(scheduler: object) -> None:
+    """Refuse what is no client of a cluster that tasks can be sent to.
+
+    Raises
+    ------
+    MissingExtraError
+        If Dask is not installed.
+    ObservableError
+        If it is something else, or not connected.
+    """
+    require("distributed", extra="dask", purpose="Measuring on a cluster")
+    from distributed import Client
+
+    expected = "expected a connected dask.distributed.Client, such as Client(cluster)"
+    if not isinstance(scheduler, Client):
+        msg = f"scheduler: {expected}; found {type(scheduler).__name__} {shorten(scheduler)}"
+        raise ObservableError(msg)
+    if scheduler.status != "running" or scheduler.asynchronous:
+        found = "one that is asynchronous" if scheduler.asynchronous else f"one that is {scheduler.status}"
+        msg = f"scheduler: {expected}; found {found}"
+        raise ObservableError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class _Failure:
+    """An error of ours, as it travels: a task that fails is a thing for Dask to log, and what it holds may not travel.
+
+    Attributes
+    ----------
+    error : OmnifoldPubError
+        Without its traceback, which is a note.
+    """
+
+    error: OmnifoldPubError
+
+
+@dataclass(frozen=True, eq=False)
+class _Undefined:
+    """An `UndefinedValuesError`, as it travels."""
+
+    definition: Definition
+    where: Definition | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What all tasks of a set have in common.
+
+    Attributes
+    ----------
+    origin : Origin
+        The release.
+    options : dict
+        What else a pass, or calls, are made of.
+    """
+
+    origin: Origin
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Blocks:
+    canvas: str | None
+    blocks: tuple[tuple[int, int], ...]
+
+    def __call__(self, task: _Task) -> Sums:
+        with opened(task.origin) as data:
+            work = Pass(data.sources[self.canvas], **task.options)
+            total = work(*self.blocks[0])
+            for block in self.blocks[1:]:
+                total.add(work(*block))
+            return total
+
+
+@dataclass(frozen=True, eq=False)
+class _Calls:
+    members: Members
+    start: int
+    stop: int
+    sizes: tuple[int, ...]
+
+    def __call__(self, task: _Task) -> list[Array]:
+        with opened(task.origin) as data:
+            source = data.sources[self.members.canvas]
+            return Calls(task.options["statistics"], self.sizes)(source, self.members, self.start, self.stop)
+
+
+_Piece = _Blocks | _Calls
+
+
+def _same(task: _Task) -> _Task:
+    """Return what it is given: Dask sends the argument once, and can send it again after a worker was lost."""
+    return task
+
+
+def _do(task: _Task, piece: _Piece) -> Sums | list[Array] | _Failure | _Undefined:
+    """Run one task on a worker."""
+    try:
+        return piece(task)
+    except UndefinedValuesError as error:
+        return _Undefined(error.definition, error.where)
+    except OmnifoldPubError as error:
+        from distributed import get_worker
+
+        bare = type(error)(*error.args)
+        bare.add_note(f"On the worker {get_worker().address}:\n{''.join(format_exception(error))}")
+        return _Failure(bare)
+
+
+def _given_up(error: BaseException) -> NoReturn:
+    msg = (
+        f"the cluster gave up: {error}. Where its workers die, most often of too much memory or in a function of the "
+        "user's, give them more memory or fewer threads each; where it was stopped, measure again"
+    )
+    raise OmnifoldPubError(msg) from error
+
+
+def _result(future: Future[Any]) -> Any:
+    """Wait for the result of a task, and raise what it raised.
+
+    Raises
+    ------
+    OmnifoldPubError
+        As the task did; or if the cluster gave up.
+    """
+    from distributed import CancelledError, KilledWorker
+    from distributed.client import ClosedClientError
+
+    try:
+        found = future.result()
+    except (CancelledError, ClosedClientError, KilledWorker) as error:
+        _given_up(error)
+    if isinstance(found, _Failure):
+        raise found.error
+    if isinstance(found, _Undefined):
+        raise UndefinedValuesError(found.definition, found.where)
+    return found
+
+
+def _parts(count: int, most: int) -> list[range]:
+    """Return at most so many ranges, about equally long, one after the other.
+
+    >>> _parts(5, 2), _parts(2, 9)
+    ([range(0, 2), range(2, 5)], [range(0, 1), range(1, 2)])
+    """
+    most = min(count, most)
+    return [range(count * number // most, count * (number + 1) // most) for number in range(most)]
+
+
+@dataclass(frozen=True, eq=False)
+class Cluster:
+    """Workers of a Dask cluster that sum and call, see `omnifold_pub.accumulation.sums.Worker` and `Caller`.
+
+    Attributes
+    ----------
+    client : distributed.Client
+        The way to them.
+    origin : Origin
+        The release that they read.
+    sources : mapping
+        Its events, by canvas; the same objects that passes are over.
+    """
+
+    client: Client
+    origin: Origin
+    sources: Sources
+
+    @property
+    def groups(self) -> int:
+        """Tasks that work is cut into."""
+        client: Any = self.client  # of which parts have no types
+        return max(_FEWEST_GROUPS, _GROUPS_EACH * sum(client.nthreads().values()))
+
+    def sums(self, work: Pass, blocks: Sequence[tuple[int, int]]) -> Generator[tuple[int, Sums]]:
+        """Yield the sums of groups of blocks, behind the number of blocks.
+
+        Raises
+        ------
+        OmnifoldPubError
+            As the pass does on this machine; or if the cluster gives up.
+        """
+        canvas = next(name for name, source in self.sources.items() if source is work.source)
+        options = {f.name: getattr(work, f.name) for f in fields(work) if f.init and f.name != "source"}
+        groups = [tuple(blocks[part.start : part.stop]) for part in _parts(len(blocks), self.groups)]
+        with contextlib.closing(self._results("sums", options, [_Blocks(canvas, one) for one in groups])) as results:
+            for group, found in zip(groups, results, strict=True):
+                yield len(group), copy.deepcopy(found)  # others may hold the same, and it is going to be added to
+
+    def calls(
+        self,
+        statistics: Sequence[EventStatistic],
+        sources: Sources,  # noqa: ARG002 - the workers have their own
+        wanted: Sequence[Members],
+    ) -> Generator[list[Array]]:
+        """Yield ``T[bin, member]`` of each statistic for each of the wanted sets of members.
+
+        The first tells how many numbers each statistic has; what is wrong with it is found before much is sent.
+
+        Raises
+        ------
+        OmnifoldPubError
+            As the calls do on this machine; or if the cluster gives up.
+        """
+        if not wanted:
+            return
+        options = {"statistics": tuple(statistics)}
+        first = next(iter(self._results("nominal", options, [_Calls(wanted[0], 0, wanted[0].size, ())])))
+        yield first
+        sizes = tuple(map(len, first))
+        step = -(-sum(members.size for members in wanted) // self.groups)
+        if step > FAMILY_CHUNK[1]:
+            step -= step % FAMILY_CHUNK[1]  # members that are stored together are read together
+        pieces = [
+            [_Calls(members, start, min(start + step, members.size), sizes) for start in range(0, members.size, step)]
+            for members in wanted[1:]
+        ]
+        every = [piece for several in pieces for piece in several]
+        with contextlib.closing(self._results("calls", options, every)) as results:
+            for several in pieces:
+                found = [next(results) for _ in several]
+                yield [np.concatenate(columns, axis=1) for columns in zip(*found, strict=True)]
+
+    def _results(self, what: str, options: dict[str, Any], pieces: Sequence[_Piece]) -> Generator[Any]:
+        """Yield the results of tasks in their order; cancel those that nobody waits for any more."""
+        run = f"omnifold_pub-{what}-{uuid.uuid4().hex}"
+        task = self._submit(_same, _Task(self.origin, options), key=f"{run}-task")
+        waiting = deque(self._submit(_do, task, piece, key=f"{run}-{n}") for n, piece in enumerate(pieces))
+        try:
+            while waiting:
+                found = _result(waiting[0])
+                waiting.popleft()
+                yield found
+        finally:
+            client: Any = self.client
+            if waiting and client.status == "running":
+                client.cancel([*waiting, task], reason="not needed any more")
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future[Any]:
+        """Send one task.
+
+        Raises
+        ------
+        ObservableError
+            If a statistic cannot be sent.
+        """
+        try:
+            return self.client.submit(function, *arguments, key=key, pure=False)
+        except (TypeError, AttributeError) as error:
+            msg = (
+                f"the statistics cannot be sent to a cluster: {error}; expected functions and objects that can be "
+                "copied: no open files, locks or connections in them"
+            )
+            raise ObservableError(msg) from error

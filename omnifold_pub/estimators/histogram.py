@@ -29,13 +29,13 @@ def make_axes(
     ObservableError
         For what is no observable, or bins that are not one binning for each.
     """
-    single = isinstance(observables, str) or callable(observables)
-    wanted = cast("tuple[Definition, ...]", (observables,) if single else tuple(cast("Sequence[Any]", observables)))
+    several = isinstance(observables, list | tuple)
+    wanted = cast("tuple[Definition, ...]", tuple(cast("Sequence[Any]", observables)) if several else (observables,))
     for definition in wanted:
         if not isinstance(definition, str) and not callable(definition):
             msg = f"an observable is a column name, an expression or a function; found {shorten(definition)}"
             raise ObservableError(msg)
-    binnings: tuple[Any, ...] = (bins,) if single else tuple(cast("Sequence[Any]", bins))
+    binnings: tuple[Any, ...] = tuple(cast("Sequence[Any]", bins)) if several else (bins,)
     if not wanted or len(binnings) != len(wanted):
         msg = f"expected bins for each of {len(wanted)} observables; found {len(binnings)}: {shorten(bins)}"
         raise ObservableError(msg)

@@ -29,12 +29,14 @@ N = np.array([0.0, 2.0, 4.0, 20.0])
 
 
 def x_of(columns: Columns) -> Vector:
-    return np.asarray(columns["x"], dtype=np.float64)
+    x: Vector = np.asarray(columns["x"], dtype=np.float64)
+    return x
 
 
 def histogram(values: Vector, edges: Vector, weights: Vector) -> Vector:
     there = ~np.isnan(values)
-    return np.histogram(values[there], bins=edges, weights=weights[there])[0]
+    content: Vector = np.histogram(values[there], bins=edges, weights=weights[there])[0]
+    return content
 
 
 def two_dimensions(columns: Columns, weights: Vector) -> Vector:
@@ -163,7 +165,7 @@ def test_event_sampling_of_what_is_linear_is_the_sum_of_squares(
     statistic, by_hand = CASES[name]
     columns = {key: column[:] for key, column in result.columns.items()}
     # The derivative of T with respect to each event's weight, one event at a time.
-    unit = np.eye(len(result.nominal))
+    unit = np.eye(len(result.nominal[:]))
     derivative = np.stack([by_hand(columns, one) for one in unit], axis=1)
     expected = (derivative * result.nominal[:].astype(np.float64) ** 2) @ derivative.T
     found = release.measure(statistic)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from omnifold_pub.estimators.histogram import Histogram
 from omnifold_pub.estimators.inner import inner_bins, without_flow
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis
+from omnifold_pub.observables.momenta import FourMomentum
 from omnifold_pub.presentation.methods import Presentable
 from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult
 from omnifold_pub.statistics.inference import Chi2, chi2_test
@@ -74,6 +75,8 @@ class Estimate(Presentable):
         ``(sum w)**2 / sum w**2`` behind each number, from the nominal weights; NaN where a function was called.
     central : {"mean", "median", "single"}
         How the nominal weights were made of the ensemble.
+    momenta : mapping
+        Four-momenta that the release declares, for functions of the events that ask for one.
     """
 
     nominal: Vector
@@ -84,6 +87,7 @@ class Estimate(Presentable):
     weight_unit: str
     effective_events: Vector
     central: CentralRule
+    momenta: Mapping[str, FourMomentum] = field(default_factory=dict)
 
     _form: ClassVar[str] = "estimate"
 
@@ -304,6 +308,7 @@ class Estimate(Presentable):
             weight_unit=self.weight_unit,
             effective_events=self.effective_events[bins],
             central=self.central,
+            momenta=self.momenta,
         )
 
 

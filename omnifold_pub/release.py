@@ -429,6 +429,7 @@ class Release(Closing):
             "weight_unit": self.unit,
             "effective_events": found.effective_events,
             "central": self._central,
+            "momenta": data.events.momenta,
         }
 
     def suggest_bins(

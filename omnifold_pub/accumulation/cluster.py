@@ -222,7 +222,8 @@ class Cluster:
     def groups(self) -> int:
         """Tasks that work is cut into."""
         client: Any = self.client  # of which parts have no types
-        return max(_FEWEST_GROUPS, _GROUPS_EACH * sum(client.nthreads().values()))
+        threads: int = sum(client.nthreads().values())
+        return max(_FEWEST_GROUPS, _GROUPS_EACH * threads)
 
     def sums(self, work: Pass, blocks: Sequence[tuple[int, int]]) -> Generator[tuple[int, Sums]]:
         """Yield the sums of groups of blocks, behind the number of blocks.

@@ -114,21 +114,23 @@ class _Kept:
             entry = self._entries.pop(origin, None) or _Entry(_open(origin))
             self._entries[origin] = entry
             entry.users += 1
-            self._close_surplus(origin)
+            self._close_surplus()
         try:
             yield entry.opened.data
         finally:
             with self._lock:
                 entry.users -= 1
-                self._close_surplus(origin)
+                self._close_surplus()
 
-    def _close_surplus(self, origin: Origin) -> None:
-        """Close what nobody uses: other releases that were at the same place, and the oldest of too many."""
-        idle = [other for other, entry in self._entries.items() if not entry.users and other != origin]
-        many = len(self._entries) - _KEPT
-        for number, other in enumerate(idle):
-            if other.place == origin.place or number < many:
-                self._entries.pop(other).opened.close()
+    def _close_surplus(self) -> None:
+        """Close what nobody uses: of those at the same place all but the one used last, and the oldest of too many."""
+        order = list(self._entries)
+        many = len(order) - _KEPT
+        for number, origin in enumerate(order):
+            replaced = any(later.place == origin.place for later in order[number + 1 :])
+            if not self._entries[origin].users and (replaced or many > 0):
+                self._entries.pop(origin).opened.close()
+                many -= 1
 
 
 def _open(origin: Origin) -> Opened:

@@ -81,9 +81,11 @@ def outer_edges(found: Survey, low: float, high: float, *, rounded: bool) -> tup
         value = sign * (tail if is_long else end)  # mirrored for the first edge: outward is up
         if found.integral and sign > 0 and not is_long:
             value += 1  # a bin of its own for the largest number
-        room = max(0.1 * abs((tail if is_long else end) - decile), 0.005 * (inner[3] - inner[1]))
+        room = 0.1 * abs((tail if is_long else end) - decile) or 0.005 * (inner[3] - inner[1])
         first = value - room if is_long else np.nextafter(value, -np.inf)
         edge = roundest(float(first), value + room) if rounded and room > 0 else value
+        if found.integral and not float(edge).is_integer():
+            edge = value
         ends.append(sign * min(edge, sign * bound) + 0.0)  # no negative zero
     if not ends[0] < ends[1]:  # all values are the same
         step = 1.0 if found.integral else max(abs(ends[1]), 1e-3) * 1e-2

@@ -48,6 +48,8 @@ class Comparison:
             "unit": self.measurement.unit,
             "chi2": self.test.chi2,
             "bins": self.test.bins,
+            "dof": self.test.dof,
+            "rank": self.test.rank,
             "p_value": self.test.p_value,
             "replicas": self.test.replicas,
             "method": self.test.method,

@@ -165,6 +165,7 @@ class Theory:
             columns={name: MemoryArray(self.events[name]) for name in self.events},
             nominal=MemoryArray(self.weights),
             event_id=MemoryArray(np.arange(self.events.size)),
+            momenta=measurement.momenta,
         )
         sampling = Component("statistics", "event_sampling", seed=_SEED)
         found = evaluate_statistics(measurement.statistics, WeightedEvents(source, (sampling,), "single"))

@@ -53,7 +53,8 @@ def selected(columns: Columns, weights: Vector) -> Vector:
 
 def shape(columns: Columns, weights: Vector) -> Vector:
     content = histogram(x_of(columns), X, weights)
-    return content / np.diff(X) / content.sum()
+    density: Vector = content / np.diff(X) / content.sum()
+    return density
 
 
 def with_flow(columns: Columns, weights: Vector) -> Vector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import hist
@@ -20,6 +20,12 @@ from omnifold_pub.observables.binning import Axis
 from omnifold_pub.observables.events import Events
 
 EDGES = [0.0, 1.0, 2.5]
+
+
+def mean(events: Mapping[str, Any], weights: Any) -> float:
+    return float(np.average(events["x"], weights=weights))
+
+
 STATISTICS: list[Statistic] = [
     Histogram("x", EDGES),
     Histogram(["x", "2 * x"], [EDGES, [0.0, 4.0, 5.0]], where="x > 0", nan="drop", flow=True),
@@ -27,7 +33,7 @@ STATISTICS: list[Statistic] = [
     Ratio(Histogram("x", EDGES, where="y > 1"), Histogram("x", EDGES)),
     Moments("x", [1, 2]),
     Quantiles("x", [0.5, 0.9]),
-    Custom(np.size),
+    Custom(mean),
 ]
 
 

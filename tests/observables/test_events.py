@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.observables.events import Events, definition_text, evaluate
+from omnifold_pub.observables.momenta import FourMomentum
 
 Columns = Mapping[str, NDArray[np.float32]]
 
@@ -220,3 +221,11 @@ def test_definitions_as_text() -> None:
 def test_an_unknown_rule_for_nan_is_refused(events: Events) -> None:
     with pytest.raises(ObservableError, match='expected "error" or "drop"; found \'keep\''):
         evaluate("pT_l1", events, nan="keep")  # type: ignore[arg-type]
+
+
+def test_a_function_may_use_vectors_and_absent_objects_stay_absent() -> None:
+    table = {"pt": [30.0, np.nan], "eta": [0.5, 1.0], "phi": [0.0, 1.0]}
+    momenta = {"l1": FourMomentum("l1", pt="pt", eta="eta", phi="phi", mass=0)}
+    events = Events(2, tuple(table), lambda name: np.array(table[name], dtype=np.float32), where="toy", momenta=momenta)
+    values = evaluate(lambda e: e.vector("l1").E, events)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(values, [30 * np.cosh(0.5), np.nan])

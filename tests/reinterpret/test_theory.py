@@ -144,3 +144,19 @@ def test_nan_marks_an_absent_value_beside_the_sentinel() -> None:
     np.testing.assert_array_equal(np.isnan(theory.events["x"]), [False, True, True])
     without = Theory.from_arrays({"x": np.array([1.0, np.nan, -99.0])}, ONES, unit="pb")
     np.testing.assert_array_equal(without.events["x"], np.array([1, np.nan, -99], dtype=np.float32))
+
+
+def test_a_theory_has_the_four_momenta_of_the_release(quick_release: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    def dimuon_mass(events: Any) -> NDArray[np.float64]:
+        dimuon = events.vector("l1") + events.vector("l2")
+        return np.asarray(dimuon.mass)
+
+    names = [f"{what}_{muon}" for muon in ("l1", "l2") for what in ("pT", "eta", "phi")]
+    theory = Theory.from_arrays({name: arrays[name] for name in names}, arrays["weight"], unit="pb")
+    edges = [81, 91, 101]
+    with open_release(quick_release) as release:
+        values, _ = theory.predict(release.measure(dimuon_mass, edges))
+    pt1, eta1, phi1, pt2, eta2, phi2 = (arrays[name].astype(np.float32).astype(float) for name in names)
+    light = np.sqrt(2 * pt1 * pt2 * (np.cosh(eta1 - eta2) - np.cos(phi1 - phi2)))  # of massless muons
+    expected = np.histogram(light, edges, weights=arrays["weight"])[0]
+    np.testing.assert_allclose(values, expected, rtol=0.01)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.files import sha256_of
+from omnifold_pub.format.address import local_path, must_be_file
 from omnifold_pub.format.layout import declared_bytes
 from omnifold_pub.format.manifest import is_manifest, manifest_path, read_manifest
-from omnifold_pub.format.reading import must_be_file
 from omnifold_pub.format.store import open_store
 from omnifold_pub.progress import Progress, megabytes
 from omnifold_pub.validate.findings import Finding, Report
@@ -42,9 +42,9 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
     Raises
     ------
     ReleaseError
-        If there is no such file.
+        If there is no such file, or it is a URL: every byte is read, so download it first.
     """
-    path = Path(path)
+    path = local_path(path, "To verify a release")
     must_be_file(path)
     beside = manifest_path(path)
     checks: list[str] = []

@@ -534,7 +534,7 @@ def open_release(path: str | Path, *, budget: int = BLOCK_BUDGET) -> Release:
     Parameters
     ----------
     path : str or path-like
-        The HDF5 file, or the manifest of a release in several files.
+        A path, or the URL (with ``://``) of the HDF5 file, or the manifest of a release in several files.
     budget : int
         Bytes of memory that measuring may take for what it reads at a time.
 
@@ -548,7 +548,7 @@ def open_release(path: str | Path, *, budget: int = BLOCK_BUDGET) -> Release:
         findings = check_structure(store)
         if findings:
             more = f" ({len(findings) - 1} more: run omnifold-pub validate)" if len(findings) > 1 else ""
-            msg = f"{path}: {findings[0]}{more}"
+            msg = f"{store.path}: {findings[0]}{more}"
             raise ReleaseError(msg)
         stack.pop_all()
         return Release(store, budget=budget)

@@ -42,7 +42,19 @@ print(*sorted({module.partition(".")[0] for module in sys.modules}))
 """
 
 EXTRAS = {"torch", "uproot", "awkward", "matplotlib", "mplhep", "pyhf", "dask", "distributed", "jinja2", "safetensors"}
-EXTRAS |= {"pandas", "pyarrow", "tables", "blosc2", "hdf5plugin", "datacite", "rocrate", "mlcroissant"}
+EXTRAS |= {
+    "fsspec",
+    "aiohttp",
+    "vector",
+    "pandas",
+    "pyarrow",
+    "tables",
+    "blosc2",
+    "hdf5plugin",
+    "datacite",
+    "rocrate",
+    "mlcroissant",
+}
 CLI_ONLY = {"click", "rich", "yaml", "filelock"}
 
 

@@ -62,7 +62,7 @@ def test_every_dependency_is_pinned(project: Path) -> None:
     extras = document["optional-dependencies"]
     wanted = [
         *document["dependencies"],
-        *(entry for extra in ("dev", "unfold", "root", "plot") for entry in extras[extra]),
+        *(entry for extra in ("dev", "unfold", "root", "plot", "remote") for entry in extras[extra]),
     ]
     names = {entry.partition(">=")[0].partition("[")[0].lower().replace("_", "-") for entry in wanted}
     assert names - {"omnifold-pub"} <= pinned

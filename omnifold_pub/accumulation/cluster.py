@@ -1,7 +1,7 @@
 """The same partial sums and calls on the workers of a Dask cluster.
 
-What is sent to a worker: which release, the statistics with the functions in them (as cloudpickle has it), numbers of
-blocks or members. Each worker reads the release itself, so the file must be there for all of them, under the same path
+What is sent with each task: which release, the statistics with the functions in them (as cloudpickle has it), numbers
+of blocks or members. A large table that a function needs is better read by it from a file. Each worker reads the release itself, so the file must be there for all of them, under the same path
 or URL. What comes back for each group of blocks: 8 bytes for each of K sums under each of M members; where the error
 of the events needs it, K x K (statistics linear in the weights) or K x 200 (others) more. That is 8 MB for 1000 bins
 and 1000 members. A worker needs the memory of one group's sums and of a few chunks for each of its threads; to call
@@ -18,7 +18,7 @@ import contextlib
 import copy
 import uuid
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -97,7 +97,7 @@ class _Undefined:
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """What all tasks of a set have in common.
+    """What all tasks of a set have in common; each has its own copy, so that threads share no function's state.
 
     Attributes
     ----------
@@ -141,12 +141,7 @@ class _Calls:
 _Piece = _Blocks | _Calls
 
 
-def _same(task: _Task) -> _Task:
-    """Return what it is given: Dask sends the argument once, and can send it again after a worker was lost."""
-    return task
-
-
-def _do(task: _Task, piece: _Piece) -> Sums | list[Array] | _Failure | _Undefined:
+def _do(piece: _Piece, task: _Task) -> Sums | list[Array] | _Failure | _Undefined:
     """Run one task on a worker."""
     try:
         return piece(task)
@@ -275,33 +270,33 @@ class Cluster:
                 yield [np.concatenate(columns, axis=1) for columns in zip(*found, strict=True)]
 
     def _results(self, what: str, options: dict[str, Any], pieces: Sequence[_Piece]) -> Generator[Any]:
-        """Yield the results of tasks in their order; cancel those that nobody waits for any more."""
-        run = f"omnifold_pub-{what}-{uuid.uuid4().hex}"
-        task = self._submit(_same, _Task(self.origin, options), key=f"{run}-task")
-        waiting = deque(self._submit(_do, task, piece, key=f"{run}-{n}") for n, piece in enumerate(pieces))
-        try:
-            while waiting:
-                found = _result(waiting[0])
-                waiting.popleft()
-                yield found
-        finally:
-            client: Any = self.client
-            if waiting and client.status == "running":
-                client.cancel([*waiting, task], reason="not needed any more")
-
-    def _submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future[Any]:
-        """Send one task.
+        """Yield the results of tasks in their order; cancel those that nobody waits for any more.
 
         Raises
         ------
         ObservableError
             If a statistic cannot be sent.
+        OmnifoldPubError
+            As a task did; or if the cluster gives up.
         """
+        client: Any = self.client
+        run = f"omnifold_pub-{what}-{uuid.uuid4().hex}"
+        task = _Task(self.origin, options)
         try:
-            return self.client.submit(function, *arguments, key=key, pure=False)
+            # Had they a common input instead, Dask would give them all to the worker where it is.
+            futures = client.map(_do, pieces, task=task, key=[(run, n) for n in range(len(pieces))], pure=False)
         except (TypeError, AttributeError) as error:
             msg = (
                 f"the statistics cannot be sent to a cluster: {error}; expected functions and objects that can be "
                 "copied: no open files, locks or connections in them"
             )
             raise ObservableError(msg) from error
+        waiting = deque(futures)
+        try:
+            while waiting:
+                found = _result(waiting[0])
+                waiting.popleft()
+                yield found
+        finally:
+            if waiting and client.status == "running":
+                client.cancel(list(waiting), reason="not needed any more")

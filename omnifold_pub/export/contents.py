@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError, PublishError
 from omnifold_pub.export.columns import Columns
+from omnifold_pub.format.address import Place
 from omnifold_pub.format.layout import COLUMN_CHUNK, row_blocks
 from omnifold_pub.messages import shorten
 from omnifold_pub.progress import Progress
@@ -49,7 +50,7 @@ class ExportableRelease(Protocol):
     """A release, as far as an export needs it."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """The file, or the manifest."""
 
     @property

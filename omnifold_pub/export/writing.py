@@ -75,7 +75,7 @@ def _check_target(release: ExportableRelease, target: Path, *, overwrite: bool) 
     if not overwrite:
         msg = f"{target}: exists already; choose another name or ask to overwrite it"
         raise PublishError(msg)
-    if release.path.exists() and target.samefile(release.path):
+    if isinstance(release.path, Path) and release.path.exists() and target.samefile(release.path):
         msg = f"{target}: is the release itself; choose another name for its export"
         raise PublishError(msg)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from omnifold_pub.errors import ReleaseError
-from omnifold_pub.format.reading import must_be_file
+from omnifold_pub.format.address import Place, local_path, must_be_file
 from omnifold_pub.format.store import Store, open_store
 from omnifold_pub.progress import Progress
 from omnifold_pub.validate.consistency import CONSISTENCY_CHECKS, consistency_findings
@@ -41,9 +41,9 @@ def validate(path: str | Path, *, progress: Progress | None = None) -> Report:
     Raises
     ------
     ReleaseError
-        If there is no such file.
+        If there is no such file, or it is a URL: every byte is read, so download it first.
     """
-    path = Path(path)
+    path = local_path(path, "To validate a release")
     must_be_file(path)
     try:
         with open_store(path) as store:
@@ -52,7 +52,7 @@ def validate(path: str | Path, *, progress: Progress | None = None) -> Report:
         return Report(str(path), ("readable",), (_unreadable(path, error),))
 
 
-def _unreadable(path: Path, error: ReleaseError) -> Finding:
+def _unreadable(path: Place, error: ReleaseError) -> Finding:
     return Finding("readable", "required", str(path), "a release of omnifold_pub", str(error), _REFUSED)
 
 

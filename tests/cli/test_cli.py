@@ -8,6 +8,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import pytest
 import uproot
 from click.testing import CliRunner, Result
 
-from omnifold_pub import UnfoldingResult, open_release
+from omnifold_pub import JointMeasurement, UnfoldingResult, open_release
 from omnifold_pub.cli import main
+from omnifold_pub.errors import ValidityWarning
 from omnifold_pub.schemas import check
 
 THEORY = ("--tree", "events", "--weight", "weight", "--unit", "pb", "--sentinel", "-99")
@@ -97,6 +99,47 @@ def test_measure_prints_the_whole_covariance_as_json(quick_release: Path) -> Non
     assert np.allclose(components["mc_bootstrap"], joint.covariance("mc_bootstrap"), rtol=1e-12)
     assert check(printed, "measurement") == []
     assert [entry["start"] for entry in printed["observables"]] == [0, 3]
+    again = JointMeasurement.from_dict(printed)
+    assert again.chi2(1.1 * joint.values()) == joint.chi2(1.1 * joint.values())
+
+
+def test_measure_takes_what_a_histogram_takes(quick_release: Path) -> None:
+    arguments = ("-o", "pT_ll", "-b", "200,300,450", "--where", "y_ll > 0", "--flow", "--normalise", "--json")
+    printed = json.loads(run("measure", quick_release, *arguments).stdout)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ValidityWarning)  # nothing is below 200
+        with open_release(quick_release) as release:
+            expected = release.measure("pT_ll", [200, 300, 450], where="y_ll > 0", flow=True, normalise=True)
+    assert printed["values"] == expected.values().tolist()
+    (observable,) = printed["observables"]
+    assert observable["axes"][0]["edges"] == ["-inf", 200, 300, 450, "inf"]
+    assert observable["statistic"]["where"] == {"expression": "y_ll > 0"}
+    density = json.loads(run("measure", quick_release, *arguments[:4], "--density", "--json").stdout)
+    assert density["observables"][0]["unit"] == "pb / GeV"
+    assert "pb / GeV" in run("measure", quick_release, *arguments[:4], "--density").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--density", "--flow"), "an under- or overflow bin has no width"),
+        (("--where", "pT_ll"), "expected a condition such as pT_ll > 300"),
+        (("--where", "pT_lll > 3"), "did you mean pT_ll"),
+    ],
+)
+def test_a_wrong_selection_or_option_is_told(quick_release: Path, options: tuple[str, ...], message: str) -> None:
+    outcome = run("measure", quick_release, "-o", "pT_ll", "-b", "200,300,450", *options)
+    assert outcome.exit_code == 2
+    assert message in outcome.stderr
+    assert outcome.stdout == ""
+
+
+def test_the_table_is_the_one_that_python_prints(quick_release: Path) -> None:
+    arguments = ("-o", "pT_ll", "-b", "200,300,1000", "-o", "m_trackj1", "-b", "0,7,14")
+    with open_release(quick_release) as release:
+        joint = release.measure({"pT_ll": [200, 300, 1000], "m_trackj1": [0, 7, 14]})
+    lines = run("measure", quick_release, *arguments).stdout.splitlines()
+    assert [line.split() for line in lines] == [line.split() for line in str(joint).splitlines()]
 
 
 def test_measure_prints_a_table(quick_release: Path) -> None:

@@ -14,6 +14,7 @@ from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import read_analysis
 from omnifold_pub.measurement import JointMeasurement, Measurement
 from omnifold_pub.observables.binning import Axis
+from omnifold_pub.observables.momenta import VectorColumns
 from omnifold_pub.progress import Progress, silent
 from omnifold_pub.publish import publish
 from omnifold_pub.reinterpret.comparison import compare
@@ -40,34 +41,19 @@ CLOSURE_BINS: dict[str, list[float]] = {
     "pT_l1": [100, 160, 185, 215, 260, 320, 800],
 }
 
-MUON_MASS = 0.1056583755  # GeV, PDG 2024
 
-Columns = Mapping[str, NDArray[np.float32]]
-
-
-def _muons(events: Columns) -> NDArray[np.float64]:
-    """Return the four-momenta ``p[muon, (E, px, py, pz), event]``."""
-    momenta = []
-    for muon in ("l1", "l2"):
-        pt, eta, phi = (events[f"{what}_{muon}"].astype(np.float64) for what in ("pT", "eta", "phi"))
-        px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
-        momenta.append([np.sqrt(px**2 + py**2 + pz**2 + MUON_MASS**2), px, py, pz])
-    return np.array(momenta)
-
-
-def dimuon_mass(events: Columns) -> NDArray[np.float64]:
+def dimuon_mass(events: VectorColumns) -> NDArray[np.float64]:
     """Compute the invariant mass of the two muons in GeV, which no column holds."""
-    e, px, py, pz = _muons(events).sum(axis=0)
-    mass: NDArray[np.float64] = np.sqrt(e**2 - px**2 - py**2 - pz**2)
+    dimuon: Any = events.vector("l1") + events.vector("l2")
+    mass: NDArray[np.float64] = dimuon.mass
     return mass
 
 
-def delta_phi_lj(events: Columns) -> NDArray[np.float64]:
+def delta_phi_lj(events: VectorColumns) -> NDArray[np.float64]:
     """Compute the azimuth between the dimuon system and the leading jet, in [0, pi], which no column holds."""
-    _, px, py, _ = _muons(events).sum(axis=0)
-    difference = np.arctan2(py, px) - events["phi_trackj1"]
-    wrapped: NDArray[np.float64] = np.abs(np.arctan2(np.sin(difference), np.cos(difference)))
-    return wrapped
+    dimuon: Any = events.vector("l1") + events.vector("l2")
+    azimuth: NDArray[np.float64] = np.abs(dimuon.deltaphi(events.vector("trackj1")))
+    return azimuth
 
 
 UNDECLARED: dict[str, Any] = {
@@ -85,7 +71,7 @@ UNDECLARED: dict[str, Any] = {
 """Observables that no column holds and the training never saw by name, with their bins."""
 
 
-def _total(_: Columns, weights: NDArray[np.float64]) -> float:
+def _total(_: Mapping[str, NDArray[np.float32]], weights: NDArray[np.float64]) -> float:
     return float(weights.sum())
 
 
@@ -132,6 +118,7 @@ def run_demo(
         If the inputs are not there.
     """
     require("matplotlib", "mplhep", "jinja2", extra="plot", purpose="The demo")
+    require("vector", extra="vector", purpose="The demo")
     inputs, output = Path(inputs), Path(output)
     if not (inputs / "analysis.yaml").is_file():
         msg = f"{inputs}: no analysis.yaml here; run the demo in a checkout of the project, or name the inputs' folder"

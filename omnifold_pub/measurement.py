@@ -378,9 +378,7 @@ class Measurement(Estimate):
         return replace(
             self,
             nominal=self.nominal[kept],
-            results=tuple(
-                ComponentResult(r.component, r.members[:, kept], r.covariance[block]) for r in self.results
-            ),
+            results=tuple(ComponentResult(r.component, r.members[:, kept], r.covariance[block]) for r in self.results),
             statistics=(statistic,),
             sizes=(len(kept),),
             effective_events=self.effective_events[kept],

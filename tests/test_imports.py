@@ -46,6 +46,8 @@ EXTRAS |= {
     "fsspec",
     "aiohttp",
     "vector",
+    "hist",
+    "boost_histogram",
     "pandas",
     "pyarrow",
     "tables",

@@ -1,11 +1,12 @@
 """The same partial sums and calls on the workers of a Dask cluster.
 
 What is sent with each task: which release, the statistics with the functions in them (as cloudpickle has it), numbers
-of blocks or members. A large table that a function needs is better read by it from a file. Each worker reads the release itself, so the file must be there for all of them, under the same path
-or URL. What comes back for each group of blocks: 8 bytes for each of K sums under each of M members; where the error
-of the events needs it, K x K (statistics linear in the weights) or K x 200 (others) more. That is 8 MB for 1000 bins
-and 1000 members. A worker needs the memory of one group's sums and of a few chunks for each of its threads; to call
-functions of all events (`Custom`, `Quantiles`), that of the whole columns which they use.
+of blocks or members. A large table that a function needs is better read by it from a file. Each worker reads the
+release itself, so it must be there for all of them, under the same path or URL. What comes back for each group of
+blocks: 8 bytes for each of K sums under each of M members; where the error of the events needs it, K x K (statistics
+linear in the weights) or K x 200 (others) more. That is 8 MB for 1000 sums and 1000 members. A worker needs the memory
+of one group's sums and of a few chunks for each of its threads; to call functions of all events (`Custom`,
+`Quantiles`), that of the whole columns which they use.
 
 A task has the blocks or members of one group, and there are a few groups for each thread. Those of a worker that is
 lost are done by another, as Dask has it: a task that was on four workers when they died is given up. Where there is no
@@ -20,22 +21,21 @@ import uuid
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
-from traceback import format_exception
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.accumulation.calls import Calls, Members, Sources
-from omnifold_pub.accumulation.opened import Origin, opened
+from omnifold_pub.accumulation.calls import Members, Sources
+from omnifold_pub.accumulation.opened import Origin
 from omnifold_pub.accumulation.sums import Pass, Sums
+from omnifold_pub.accumulation.tasks import Blocks, Failure, MemberCalls, Piece, Task, Undefined, pack, run_piece
 from omnifold_pub.errors import ObservableError, OmnifoldPubError
 from omnifold_pub.estimators.base import EventStatistic
 from omnifold_pub.extras import require
 from omnifold_pub.format.layout import FAMILY_CHUNK
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.blocks import UndefinedValuesError
-from omnifold_pub.observables.events import Definition
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -74,87 +74,6 @@ def check_client(scheduler: object) -> None:
         raise ObservableError(msg)
 
 
-@dataclass(frozen=True, eq=False)
-class _Failure:
-    """An error of ours, as it travels: a task that fails is a thing for Dask to log, and what it holds may not travel.
-
-    Attributes
-    ----------
-    error : OmnifoldPubError
-        Without its traceback, which is a note.
-    """
-
-    error: OmnifoldPubError
-
-
-@dataclass(frozen=True, eq=False)
-class _Undefined:
-    """An `UndefinedValuesError`, as it travels."""
-
-    definition: Definition
-    where: Definition | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """What all tasks of a set have in common; each has its own copy, so that threads share no function's state.
-
-    Attributes
-    ----------
-    origin : Origin
-        The release.
-    options : dict
-        What else a pass, or calls, are made of.
-    """
-
-    origin: Origin
-    options: dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class _Blocks:
-    canvas: str | None
-    blocks: tuple[tuple[int, int], ...]
-
-    def __call__(self, task: _Task) -> Sums:
-        with opened(task.origin) as data:
-            work = Pass(data.sources[self.canvas], **task.options)
-            total = work(*self.blocks[0])
-            for block in self.blocks[1:]:
-                total.add(work(*block))
-            return total
-
-
-@dataclass(frozen=True, eq=False)
-class _Calls:
-    members: Members
-    start: int
-    stop: int
-    sizes: tuple[int, ...]
-
-    def __call__(self, task: _Task) -> list[Array]:
-        with opened(task.origin) as data:
-            source = data.sources[self.members.canvas]
-            return Calls(task.options["statistics"], self.sizes)(source, self.members, self.start, self.stop)
-
-
-_Piece = _Blocks | _Calls
-
-
-def _do(piece: _Piece, task: _Task) -> Sums | list[Array] | _Failure | _Undefined:
-    """Run one task on a worker."""
-    try:
-        return piece(task)
-    except UndefinedValuesError as error:
-        return _Undefined(error.definition, error.where)
-    except OmnifoldPubError as error:
-        from distributed import get_worker
-
-        bare = type(error)(*error.args)
-        bare.add_note(f"On the worker {get_worker().address}:\n{''.join(format_exception(error))}")
-        return _Failure(bare)
-
-
 def _given_up(error: BaseException) -> NoReturn:
     msg = (
         f"the cluster gave up: {error}. Where its workers die, most often of too much memory or in a function of the "
@@ -178,9 +97,9 @@ def _result(future: Future[Any]) -> Any:
         found = future.result()
     except (CancelledError, ClosedClientError, KilledWorker) as error:
         _given_up(error)
-    if isinstance(found, _Failure):
+    if isinstance(found, Failure):
         raise found.error
-    if isinstance(found, _Undefined):
+    if isinstance(found, Undefined):
         raise UndefinedValuesError(found.definition, found.where)
     return found
 
@@ -231,7 +150,7 @@ class Cluster:
         canvas = next(name for name, source in self.sources.items() if source is work.source)
         options = {f.name: getattr(work, f.name) for f in fields(work) if f.init and f.name != "source"}
         groups = [tuple(blocks[part.start : part.stop]) for part in _parts(len(blocks), self.groups)]
-        with contextlib.closing(self._results("sums", options, [_Blocks(canvas, one) for one in groups])) as results:
+        with contextlib.closing(self._results("sums", options, [Blocks(canvas, one) for one in groups])) as results:
             for group, found in zip(groups, results, strict=True):
                 yield len(group), copy.deepcopy(found)  # others may hold the same, and it is going to be added to
 
@@ -253,14 +172,17 @@ class Cluster:
         if not wanted:
             return
         options = {"statistics": tuple(statistics)}
-        first = next(iter(self._results("nominal", options, [_Calls(wanted[0], 0, wanted[0].size, ())])))
+        first = next(iter(self._results("nominal", options, [MemberCalls(wanted[0], 0, wanted[0].size, ())])))
         yield first
         sizes = tuple(map(len, first))
         step = -(-sum(members.size for members in wanted) // self.groups)
         if step > FAMILY_CHUNK[1]:
             step -= step % FAMILY_CHUNK[1]  # members that are stored together are read together
         pieces = [
-            [_Calls(members, start, min(start + step, members.size), sizes) for start in range(0, members.size, step)]
+            [
+                MemberCalls(members, start, min(start + step, members.size), sizes)
+                for start in range(0, members.size, step)
+            ]
             for members in wanted[1:]
         ]
         every = [piece for several in pieces for piece in several]
@@ -269,7 +191,7 @@ class Cluster:
                 found = [next(results) for _ in several]
                 yield [np.concatenate(columns, axis=1) for columns in zip(*found, strict=True)]
 
-    def _results(self, what: str, options: dict[str, Any], pieces: Sequence[_Piece]) -> Generator[Any]:
+    def _results(self, what: str, options: dict[str, Any], pieces: Sequence[Piece]) -> Generator[Any]:
         """Yield the results of tasks in their order; cancel those that nobody waits for any more.
 
         Raises
@@ -281,17 +203,10 @@ class Cluster:
         """
         client: Any = self.client
         run = f"omnifold_pub-{what}-{uuid.uuid4().hex}"
-        task = _Task(self.origin, options)
-        try:
-            # Had they a common input instead, Dask would give them all to the worker where it is.
-            futures = client.map(_do, pieces, task=task, key=[(run, n) for n in range(len(pieces))], pure=False)
-        except (TypeError, AttributeError) as error:
-            msg = (
-                f"the statistics cannot be sent to a cluster: {error}; expected functions and objects that can be "
-                "copied: no open files, locks or connections in them"
-            )
-            raise ObservableError(msg) from error
-        waiting = deque(futures)
+        packed = pack(Task(self.origin, options))
+        keys = [(run, number) for number in range(len(pieces))]
+        # Sent with each piece: were it a common input, Dask would give all of them to the worker where that is.
+        waiting = deque(client.map(run_piece, pieces, [packed] * len(pieces), key=keys, pure=False))
         try:
             while waiting:
                 found = _result(waiting[0])

@@ -148,7 +148,8 @@ def propose_axis(
         histogram, found = measure(chosen)
         (wrong,) = find_violations([histogram], found, limits, data.events)
         variance = sum((np.diag(result.covariance) for result in found.results), np.zeros(len(found.nominal)))
-        spoilt = set(wrong) | set(np.flatnonzero(~(np.sqrt(variance) <= most * np.abs(found.nominal))).tolist())
+        too_uncertain = variance > (most * np.abs(found.nominal)) ** 2 if math.isfinite(most) else variance < 0
+        spoilt = set(wrong) | set(np.flatnonzero(too_uncertain).tolist())
         if not spoilt:
             return histogram.axes[0]
         chosen = without_bin(chosen, min(spoilt), found.effective_events) if len(chosen) > 2 else None

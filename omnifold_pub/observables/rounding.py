@@ -26,7 +26,7 @@ def roundest(low: float, high: float) -> float:
 
     Examples
     --------
-    >>> roundest(283.2, 301.7), roundest(0.4817, 0.5333), roundest(-0.2, 0.1), roundest(7, 8)
+    >>> roundest(283.2, 301.7), roundest(0.4817, 0.5333), roundest(-0.2, 0.1), roundest(7.6, 8)
     (300.0, 0.5, 0.0, 8.0)
     """
     if low < 0 <= high:
@@ -34,7 +34,9 @@ def roundest(low: float, high: float) -> float:
     if not high > low:
         return high
     for grid in _grids(max(abs(low), abs(high)), high - low):
-        x = float(f"{math.floor(high / grid) * grid:.{_DIGITS}g}")
+        steps = high / grid
+        whole = math.floor(steps + 1e-14 * abs(steps))  # 1.001 / 0.001 is less than 1001
+        x = float(f"{whole * grid:.{_DIGITS}g}")
         if low < x <= high:
             return x
     return high

@@ -90,9 +90,11 @@ def _pair(value: float, error: float) -> tuple[str, str]:
         return f"{value:.5g}", f"{error:.2g}"
     last = math.floor(math.log10(float(f"{error:.1e}"))) - 1
     top = max(math.floor(math.log10(abs(value))) if value else last, last + 1)
+    if top - last > 15:  # beyond what a float64 knows
+        return f"{value:.16g}", f"{error:.2g}"
     if -4 <= top < 8:
         return tuple(f"{round(x, -last):.{max(-last, 0)}f}" for x in (value, error))  # type: ignore[return-value]
-    digits, scale = min(max(top - last, 0), 17), 10.0**top
+    digits, scale = top - last, 10.0**top
     return f"{value / scale:.{digits}f}e{top:+03d}", f"{error / scale:.{digits}f}e{top:+03d}"
 
 

@@ -226,4 +226,10 @@ def _members(result: ComponentResult, spectrum: Vector, groups: Sequence[slice])
         raise StatisticsError(msg)
     if result.component.kind == "scale":
         return np.repeat(spectrum[np.newaxis], len(members), axis=0)  # exactly: rounding is no uncertainty
+    if np.isnan(members).any():
+        msg = (
+            f"component {result.component.name!r}: the members were left out of the document that this was read from, "
+            "and shapes need them; write it with its members"
+        )
+        raise StatisticsError(msg)
     return members / _sums(members, groups, f"component {result.component.name!r}")

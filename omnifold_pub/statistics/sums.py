@@ -41,17 +41,17 @@ class BinIndex:
             np.add(index, start, out=row, casting="same_kind")
             row[index < 0] = -1
             start += count
-        values = np.ones(table.shape)
-        for row, factor in zip(values, factors or (), strict=False):
-            if factor is not None:
-                row[...] = factor
+        values = np.ones(table.size)
+        if factors is not None and any(factor is not None for factor in factors):
+            values = np.stack([np.ones(self.size) if f is None else f for f in factors], axis=1).ravel()
         # Column-compressed, an event a column: the product below runs through the weights in their own order.
-        hit = (table >= 0).T
-        self._starts = np.arange(0, hit.size + 1, len(indices), dtype=np.int32)
-        self._rows, self._values = table.T.ravel(), values.T.ravel()
-        if not hit.all():
-            self._starts = np.concatenate([[0], np.cumsum(np.count_nonzero(hit, axis=1))]).astype(np.int32)
-            self._rows, self._values = self._rows[hit.ravel()], self._values[hit.ravel()]
+        self._starts = np.arange(0, table.size + 1, len(indices), dtype=np.int32)
+        self._rows, self._values = table.T.ravel(), values
+        if table.min() < 0:
+            hit = self._rows >= 0
+            inside = np.count_nonzero(hit.reshape(self.size, -1), axis=1)
+            self._starts = np.concatenate([[0], np.cumsum(inside)]).astype(np.int32)
+            self._rows, self._values = self._rows[hit], values[hit]
         self._last: tuple[int, int, sparse.csc_array] | None = None
 
     def _matrix(self, start: int, stop: int) -> sparse.csc_array:

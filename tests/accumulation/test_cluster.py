@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -250,6 +251,18 @@ def test_a_function_that_cannot_travel_is_refused(many: Release, client: Client)
         many.estimate(locked, scheduler=client)
 
 
+def test_a_function_of_a_module_that_the_workers_lack_is_an_error(
+    many: Release, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_alone.py").write_text("def one(events, weights):\n    return 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    one = importlib.import_module("mine_alone").one
+    with pytest.raises(ObservableError, match=r"on a worker .*: No module named 'mine_alone'.*see upload_file"):
+        many.estimate(one, scheduler=client)
+    client.upload_file(str(tmp_path / "mine_alone.py"))
+    assert many.estimate(one, scheduler=client).nominal.tolist() == [1.0]
+
+
 @pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:8786", 4, threading])
 def test_what_is_no_client_is_refused(many: Release, scheduler: Any) -> None:
     with pytest.raises(ObservableError, match=rf"expected a connected .*Client.*; found {type(scheduler).__name__} "):
@@ -270,14 +283,17 @@ def test_without_dask_the_extra_is_named(many: Release, monkeypatch: pytest.Monk
         many.measure("x", X, scheduler=scheduler)
 
 
-def tasks_left(client: Client) -> int:
+def tasks_left(client: Client) -> list[str]:
     """Wait a little for the scheduler to have none."""
-    for _ in range(SECONDS * 10):
-        count: int = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))  # type: ignore[no-untyped-call]
-        if not count:
+    left: list[str] = []
+    for _ in range(50):
+        left = client.run_on_scheduler(  # type: ignore[no-untyped-call]
+            lambda dask_scheduler: [f"{key}: {task.state}" for key, task in dask_scheduler.tasks.items()]
+        )
+        if not left:
             break
         time.sleep(0.1)
-    return count
+    return left
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -288,7 +304,7 @@ def test_nothing_is_left_on_the_cluster_when_it_is_interrupted(many: Release, cl
     with pytest.raises(KeyboardInterrupt) as caught:
         many.measure(CASES[case], scheduler=client, progress=stop)
     assert caught.tb is not None  # which holds all frames, so that nothing is cancelled by being forgotten
-    assert tasks_left(client) == 0
+    assert tasks_left(client) == []
 
 
 # Lost workers
@@ -297,20 +313,20 @@ def test_nothing_is_left_on_the_cluster_when_it_is_interrupted(many: Release, cl
 def slow_pair(marks: Path) -> tuple[Statistic, Statistic]:
     """Statistics that leave a mark each time they are computed, and take their time."""
 
-    def mark(what: str) -> None:
+    def mark(what: str, seconds: float) -> None:
         import os
         import time
         import uuid
 
         (marks / f"{what}-{os.getpid()}-{uuid.uuid4().hex}").touch()
-        time.sleep(0.03)
+        time.sleep(seconds)
 
     def value(events: Columns) -> NDArray[Any]:
-        mark("sums")
+        mark("sums", 0.05)
         return events["x"]
 
     def mean(events: Columns, weights: Vector) -> float:
-        mark("calls")
+        mark("calls", 0.01)
         return float((events["x"] * weights).sum() / weights.sum())
 
     return Histogram(value, X, name="x"), Custom(mean, name="mean")
@@ -348,7 +364,7 @@ def with_nannies() -> Iterator[Client]:
 def without_nannies(tmp_path: Path) -> Iterator[Client]:
     """Two processes that nobody starts again."""
     with (
-        LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=logging.CRITICAL) as cluster,
+        LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=logging.CRITICAL) as cluster,  # type: ignore[no-untyped-call]
         Client(cluster) as connected,  # type: ignore[no-untyped-call]
     ):
         options = ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--memory-limit", "0"]
@@ -356,7 +372,7 @@ def without_nannies(tmp_path: Path) -> Iterator[Client]:
         command += ["--local-directory", str(tmp_path)]
         workers = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
         try:
-            connected.wait_for_workers(2, timeout=SECONDS)  # type: ignore[no-untyped-call]
+            connected.wait_for_workers(2, timeout=SECONDS)
             yield connected
         finally:
             for worker in workers:

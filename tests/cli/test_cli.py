@@ -195,17 +195,27 @@ def _command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "omnifold_pub.cli", *map(str, arguments)]
 
 
-def test_progress_is_drawn_on_a_terminal_and_nowhere_else(quick_release: Path) -> None:
-    piped = subprocess.run(_command("validate", quick_release), capture_output=True, check=True)
+@pytest.mark.parametrize(
+    ("arguments", "drawn"),
+    [
+        (("validate",), (b"validating MB", b"4/4")),
+        (("measure", "-o", "pT_ll", "-b", "200,300,1000"), (b"summing", b"2/2")),
+    ],
+)
+def test_progress_is_drawn_on_a_terminal_and_nowhere_else(
+    quick_release: Path, arguments: tuple[str, ...], drawn: tuple[bytes, ...]
+) -> None:
+    command = _command(arguments[0], quick_release, *arguments[1:])
+    piped = subprocess.run(command, capture_output=True, check=True)
     assert piped.stderr == b""
     controller, terminal = pty.openpty()
-    process = subprocess.Popen(_command("validate", quick_release), stdout=subprocess.PIPE, stderr=terminal)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal)
     process.communicate()
     os.close(terminal)
-    drawn = os.read(controller, 65536)
+    shown = os.read(controller, 65536)
     os.close(controller)
-    assert b"validating MB" in drawn
-    assert b"4/4" in drawn
+    for words in drawn:
+        assert words in shown
 
 
 def test_reports_are_printed_as_their_schema_says(quick_release: Path) -> None:

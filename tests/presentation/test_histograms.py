@@ -92,7 +92,7 @@ def test_a_missing_package_is_named(release_path: Path) -> None:
 
 
 def test_inner_bins_are_cut_out_of_everything(release: Release) -> None:
-    whole = release.measure(["x", "n"], [[-1, 0, 1], [0, 2.5, 20]], flow=True)
+    whole = release.measure(["x", "n"], [[-1.0, 0.0, 1.0], [0.0, 2.5, 20.0]], flow=True)
     inner = whole.inner()
     assert whole.values().shape == (4, 4)
     np.testing.assert_array_equal(inner.values(), whole.values()[1:3, 1:3])

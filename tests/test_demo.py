@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from omnifold_pub import UnfoldingResult, validate
 from omnifold_pub.cli import main
 from omnifold_pub.demo import CLOSURE_BINS, TAU21, delta_phi_lj, dimuon_mass, run_demo
 from omnifold_pub.errors import InputError
+from omnifold_pub.observables.events import Events
+from omnifold_pub.observables.momenta import momenta_of
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +72,27 @@ def test_missing_inputs_are_told(tmp_path: Path) -> None:
         run_demo(tmp_path / "demo", inputs=tmp_path)
 
 
-def muons(**columns: float) -> dict[str, np.ndarray]:
-    return {name: np.array([value], dtype=np.float32) for name, value in columns.items()}
+def muons_and_jet(zjets_document: dict[str, Any], **columns: float) -> Events:
+    """One event, with the four-momenta that the demo's analysis declares; the jet is light."""
+    columns |= {"pT_trackj1": 30, "y_trackj1": 0.5, "m_trackj1": 0}
+    return Events(
+        1,
+        tuple(columns),
+        lambda name: np.array([columns[name]], dtype=np.float32),
+        where="one event",
+        momenta=momenta_of(zjets_document),
+    )
 
 
-def test_dimuon_mass_of_muons_back_to_back() -> None:
-    events = muons(pT_l1=45.6, eta_l1=0, phi_l1=0, pT_l2=45.6, eta_l2=0, phi_l2=np.pi)
+def test_dimuon_mass_of_muons_back_to_back(zjets_document: dict[str, Any]) -> None:
+    events = muons_and_jet(zjets_document, pT_l1=45.6, eta_l1=0, phi_l1=0, pT_l2=45.6, eta_l2=0, phi_l2=np.pi)
     assert dimuon_mass(events)[0] == pytest.approx(2 * np.hypot(45.6, 0.1056583755), rel=1e-6)
 
 
 @pytest.mark.parametrize(("jet", "expected"), [(np.pi, np.pi), (-np.pi, np.pi), (0.5, 0.5), (-0.5, 0.5), (3.0, 3.0)])
-def test_delta_phi_is_wrapped(jet: float, expected: float) -> None:
-    events = muons(pT_l1=50, eta_l1=1, phi_l1=0.1, pT_l2=50, eta_l2=-1, phi_l2=-0.1, phi_trackj1=jet)
+def test_delta_phi_is_wrapped(zjets_document: dict[str, Any], jet: float, expected: float) -> None:
+    muons = {"pT_l1": 50, "eta_l1": 1, "phi_l1": 0.1, "pT_l2": 50, "eta_l2": -1, "phi_l2": -0.1}
+    events = muons_and_jet(zjets_document, **muons, phi_trackj1=jet)
     assert delta_phi_lj(events)[0] == pytest.approx(expected, abs=1e-6)
 
 

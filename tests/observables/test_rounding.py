@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omnifold_pub.observables.rounding import coarseness, roundest
@@ -21,7 +21,6 @@ def test_the_roundest_number_is_in_between(one: float, other: float) -> None:
     assert low < x <= high or low == high == x
 
 
-@settings(max_examples=20000, deadline=None)
 @given(st.integers(-(10**6), 10**6), st.integers(1, 10**6))
 def test_no_rounder_one_is_in_between(low: int, width: int) -> None:
     x = roundest(low / 1000, (low + width) / 1000)

@@ -11,6 +11,7 @@
     │   └── RunError         the run directory: other inputs, another process, an unfinished campaign
     ├── PublishError         a release that cannot be written
     ├── ReleaseError         a release that cannot be read
+    ├── ClusterError         a cluster that gave up
     ├── StatisticsError      a covariance or a p-value that does not exist
     └── ValidityError        a result that the publisher of a release does not vouch for
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 __all__ = [
     "AnalysisError",
+    "ClusterError",
     "InputError",
     "MissingExtraError",
     "ObservableError",
@@ -72,6 +74,10 @@ class PublishError(OmnifoldPubError):
 
 class ReleaseError(OmnifoldPubError):
     """A file is not a release that this version can read."""
+
+
+class ClusterError(OmnifoldPubError):
+    """A cluster gave up, or was stopped, before all was measured."""
 
 
 class StatisticsError(OmnifoldPubError):

@@ -30,7 +30,7 @@ from omnifold_pub.accumulation.calls import Members, Sources
 from omnifold_pub.accumulation.opened import Origin
 from omnifold_pub.accumulation.sums import Pass, Sums
 from omnifold_pub.accumulation.tasks import Blocks, Failure, MemberCalls, Piece, Task, Undefined, pack, run_piece
-from omnifold_pub.errors import ObservableError, OmnifoldPubError
+from omnifold_pub.errors import ClusterError, ObservableError
 from omnifold_pub.estimators.base import EventStatistic
 from omnifold_pub.extras import require
 from omnifold_pub.format.layout import FAMILY_CHUNK
@@ -79,7 +79,7 @@ def _given_up(error: BaseException) -> NoReturn:
         f"the cluster gave up: {error}. Where its workers die, most often of too much memory or in a function of the "
         "user's, give them more memory or fewer threads each; where it was stopped, measure again"
     )
-    raise OmnifoldPubError(msg) from error
+    raise ClusterError(msg) from error
 
 
 def _result(future: Future[Any]) -> Any:

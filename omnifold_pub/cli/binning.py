@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from omnifold_pub.cli.console import echo_json, json_option, nan_option
+from omnifold_pub.cli.console import echo_json, json_option, nan_option, release_argument
 from omnifold_pub.observables.events import NanRule
 
 __all__ = ["bins"]
 
 
 @click.command()
-@click.argument("release", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@release_argument
 @click.option("-o", "--observable", required=True, metavar="EXPR", help="A column, or an expression of columns.")
 @click.option("-n", "--number", type=click.IntRange(min=1), help="Bins at most.  [default: 10]")
 @click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300'.")
@@ -26,7 +26,7 @@ __all__ = ["bins"]
 @nan_option
 @json_option
 def bins(
-    release: Path,
+    release: Path | str,
     observable: str,
     number: int | None,
     where: str | None,

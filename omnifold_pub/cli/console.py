@@ -27,10 +27,12 @@ __all__ = [
     "echo_json",
     "echo_sizes",
     "format_p_value",
+    "local_release_argument",
     "observable_options",
     "parse_edges",
     "progress_bars",
     "publishing_options",
+    "release_argument",
     "show_table",
 ]
 
@@ -101,6 +103,21 @@ def format_p_value(p_value: float) -> str:
     ('0.042', '< 0.001')
     """
     return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
+
+
+class _FileOrUrl(click.Path):
+    """A file that is there, or a URL, which the reader opens."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or a URL as it was given."""
+        return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
+
+
+release_argument = click.argument("release", type=_FileOrUrl(exists=True, dir_okay=False, path_type=Path))
+"""A release to be read: a file, a manifest, or the URL of one."""
+
+local_release_argument = click.argument("release", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+"""A release of which every byte is read."""
 
 
 def echo_json(document: object) -> None:

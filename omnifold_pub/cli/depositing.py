@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from omnifold_pub.cli.console import echo_json, json_option, progress_bars, show_table
+from omnifold_pub.cli.console import echo_json, json_option, local_release_argument, progress_bars, show_table
 
 __all__ = ["package"]
 
 
 @click.command()
-@click.argument("release", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@local_release_argument
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it is a deposit that is already there.")
 @json_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from omnifold_pub.cli.console import progress_bars
+from omnifold_pub.cli.console import local_release_argument, progress_bars
 
 if TYPE_CHECKING:
     from omnifold_pub.export import ExportFormat
@@ -16,7 +16,7 @@ __all__ = ["export"]
 
 
 @click.command()
-@click.argument("release", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@local_release_argument
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--format",

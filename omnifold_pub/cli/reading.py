@@ -13,9 +13,11 @@ from omnifold_pub.cli.console import (
     Pairs,
     echo_json,
     json_option,
+    local_release_argument,
     nan_option,
     observable_options,
     progress_bars,
+    release_argument,
     show_table,
 )
 from omnifold_pub.observables.events import NanRule, columns_used
@@ -26,11 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "info", "measure", "validate", "verify"]
 
-release_argument = click.argument("release", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-
 
 @click.command()
-@release_argument
+@local_release_argument
 @json_option
 @click.pass_context
 def validate(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa: FBT001
@@ -66,7 +66,7 @@ def _show_report(ctx: click.Context, report: Report, checks: tuple[str, ...], *,
 
 
 @click.command()
-@release_argument
+@local_release_argument
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa: FBT001
@@ -88,7 +88,7 @@ def verify(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa: F
 @click.command()
 @release_argument
 @json_option
-def info(release: Path, as_json: bool) -> None:  # noqa: FBT001
+def info(release: Path | str, as_json: bool) -> None:  # noqa: FBT001
     """Say what is in a RELEASE: what was measured, observables, components of the covariance.
 
     Example: omnifold-pub info release.h5
@@ -134,7 +134,7 @@ def info(release: Path, as_json: bool) -> None:  # noqa: FBT001
 @nan_option
 @json_option
 def measure(
-    release: Path,
+    release: Path | str,
     observables: Pairs,
     where: str | None,
     flow: bool,  # noqa: FBT001
@@ -176,7 +176,7 @@ def measure(
 @nan_option
 @json_option
 def compare(
-    release: Path,
+    release: Path | str,
     theory: Path,
     tree: str,
     weight: str,

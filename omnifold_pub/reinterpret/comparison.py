@@ -60,9 +60,7 @@ class Comparison:
         }
 
 
-def compare(
-    measurement: Estimate, theory: Theory, *, leave_out: Sequence[str] = ()
-) -> Comparison:
+def compare(measurement: Estimate, theory: Theory, *, leave_out: Sequence[str] = ()) -> Comparison:
     """Compare a theory with a measurement, its own statistical covariance added to the measurement's.
 
     Parameters

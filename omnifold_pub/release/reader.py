@@ -5,36 +5,31 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.accumulation.cluster import Cluster, check_client
-from omnifold_pub.accumulation.evaluation import WeightedEvents, evaluate_statistics
+from omnifold_pub.accumulation.evaluation import evaluate_statistics
 from omnifold_pub.accumulation.event_set import EventSet
-from omnifold_pub.accumulation.opened import Identity, Opened, Origin, identify
+from omnifold_pub.accumulation.opened import Opened, Origin
 from omnifold_pub.accumulation.sums import BLOCK_BUDGET, Pass, accumulate, in_threads
 from omnifold_pub.binning_proposal.proposal import propose_axis
-from omnifold_pub.errors import ObservableError, ReleaseError
+from omnifold_pub.errors import ReleaseError
 from omnifold_pub.estimators import Custom, Histogram, Statistic
 from omnifold_pub.estimators.base import BinnedStatistic
 from omnifold_pub.estimators.custom import Function
-from omnifold_pub.files import Closing
 from omnifold_pub.format import layout
 from omnifold_pub.format.address import Place
-from omnifold_pub.format.reading import StoredArray
 from omnifold_pub.format.store import Store, open_store
-from omnifold_pub.format.tiles import MemoryArray
 from omnifold_pub.measurement import ClosureSpectra, Estimate, JointMeasurement, Measurement
-from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.binning import Axis, Bins
-from omnifold_pub.observables.events import Definition, Events, NanRule, definition_text
-from omnifold_pub.observables.momenta import momenta_of
+from omnifold_pub.observables.events import Definition, NanRule, definition_text
 from omnifold_pub.progress import Progress
-from omnifold_pub.statistics.components import CentralRule, Component
+from omnifold_pub.release.contents import Contents
+from omnifold_pub.release.requests import Options, Wanted, requested
 from omnifold_pub.validate.structure import check_structure
 from omnifold_pub.validity import check_validity
 
@@ -43,43 +38,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Release", "open_release"]
 
-Wanted = Statistic | Bins | tuple[Definition | Sequence[Definition], Bins | Sequence[Bins]]
-"""What a joint measurement takes by name: a statistic, the bins of the observable of that name, or both."""
 
-
-class Options(TypedDict):
-    """What all histograms of a call have in common."""
-
-    where: Definition | None
-    nan: NanRule
-    flow: bool
-    density: bool
-    normalise: bool
-
-
-_DEFAULT: Options = {"where": None, "nan": "error", "flow": False, "density": False, "normalise": False}
-
-
-def _named(name: str, entry: Wanted, options: Options) -> Statistic:
-    """Return what a joint measurement calls by a name."""
-    if isinstance(entry, Statistic):
-        return replace(entry, name=name)  # type: ignore[type-var]
-    if isinstance(entry, tuple) and len(entry) == 2 and _is_definition(entry[0]):
-        return Histogram(cast("Any", entry[0]), cast("Any", entry[1]), name=name, **options)
-    return Histogram(name, cast("Any", entry), name=name, **options)
-
-
-def _is_definition(value: object) -> bool:
-    several = value if isinstance(value, list | tuple) and value else [value]
-    return all(isinstance(one, str) or callable(one) for one in several)
-
-
-class Release(Closing):
+class Release(Contents):
     """An open release; use `open_release`, and close it or use it in a ``with`` block.
 
     Attributes
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or Url
         The file.
     metadata : dict
         As the release's schema describes it.
@@ -88,189 +53,13 @@ class Release(Closing):
     """
 
     def __init__(self, store: Store, *, budget: int = BLOCK_BUDGET) -> None:
-        self.path = store.path
-        self.metadata = store.metadata
-        self.components = tuple(Component.from_metadata(entry) for entry in store.metadata["components"])
-        self._store = store
-        self._loaded: dict[str, StoredArray] = {}
+        super().__init__(store)
         self._worker = in_threads(budget=budget)
-        self._central = cast("CentralRule", self.metadata["weights"]["central_value"]["rule"])
 
     def __repr__(self) -> str:
         """Return file, title and size."""
         members = sum(component.members for component in self.components)
         return f"<Release {self.path.name}: {self.metadata['title']}, {self.events.size} events, {members} members>"
-
-    def close(self) -> None:
-        """Close the files; columns already read stay usable."""
-        self._store.close()
-
-    @property
-    def datasets(self) -> Mapping[str, StoredArray]:
-        """Every dataset but metadata and digests, by path: to be read row by row, whatever its size."""
-        return {**self._store.arrays, **self._loaded}
-
-    def load(self, families: Sequence[str] | None = None, *, progress: Progress | None = None) -> None:
-        """Read columns and weights into memory, where measuring takes a small part of the time of reading.
-
-        Parameters
-        ----------
-        families : sequence of str, optional
-            Components whose weight families are loaded beside columns and nominal weights; by default all.
-
-        Raises
-        ------
-        ReleaseError
-            If there is no such family, or the file is damaged.
-        """
-        there = [component.name for component in self.components if component.has_family]
-        for name in families or ():
-            if name not in there:
-                msg = f"{self.path}: no weight family {shorten(name)}; {suggest(name, there)}"
-                raise ReleaseError(msg)
-        wanted = [f"{layout.EVENTS}/{o['name']}" for o in self.metadata["observables"]]
-        wanted += [layout.EVENT_ID, f"{layout.WEIGHTS}/{layout.NOMINAL}"]
-        wanted += [f"{layout.WEIGHTS}/{name}" for name in (there if families is None else families)]
-        for number, name in enumerate(wanted):
-            if progress is not None:
-                progress(number, len(wanted), "loading")
-            if name not in self._loaded:
-                self._loaded[name] = MemoryArray(self._store.arrays[name].read())
-        if progress is not None:
-            progress(len(wanted), len(wanted), "loading")
-
-    def _array(self, name: str) -> StoredArray:
-        return self._loaded.get(name) or self._store.arrays[name]
-
-    def _event_set(self, prefix: str, size: int, where: str, families: Sequence[str]) -> EventSet:
-        return EventSet(
-            where=where,
-            size=size,
-            columns={
-                o["name"]: self._array(f"{prefix}{layout.EVENTS}/{o['name']}") for o in self.metadata["observables"]
-            },
-            nominal=self._array(f"{prefix}{layout.WEIGHTS}/{layout.NOMINAL}"),
-            event_id=self._array(f"{prefix}{layout.EVENT_ID}"),
-            families={name: self._array(f"{prefix}{layout.WEIGHTS}/{name}") for name in families},
-            momenta=momenta_of(self.metadata),
-        )
-
-    @property
-    def _own(self) -> EventSet:
-        """The release's events with all families."""
-        families = [component.name for component in self.components if component.has_family]
-        return self._event_set("", self.metadata["events"], self.path.name, families)
-
-    def _canvas(self, name: str) -> EventSet:
-        """Return another generator's events."""
-        entry = self._entry("canvas", self.metadata.get("canvases", []), name)
-        where = f"{self.path.name}, canvas {name}"
-        return self._event_set(f"{layout.CANVASES}/{name}/", entry["events"], where, ())
-
-    @property
-    def _data(self) -> WeightedEvents:
-        """The release's events with the canvases that components use."""
-        canvases = {c.canvas: self._canvas(c.canvas) for c in self.components if c.canvas is not None}
-        return WeightedEvents(self._own, self.components, self._central, canvases)
-
-    @cached_property
-    def _identity(self) -> Identity:
-        return identify(self._store)
-
-    @cached_property
-    def events(self) -> Events:
-        """Columns of the events, each read when first used and kept."""
-        return self._own.events()
-
-    def _entry(self, what: str, entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
-        for entry in entries:
-            if entry["name"] == name:
-                return entry
-        msg = f"{self.path}: no {what} {shorten(name)}; {suggest(name, [entry['name'] for entry in entries])}"
-        raise ReleaseError(msg)
-
-    def canvas(self, name: str) -> tuple[Events, NDArray[np.float32]]:
-        """Return another generator's events and their nominal ``weight[event]``, in the release's unit.
-
-        Raises
-        ------
-        ReleaseError
-            If the release has no such canvas.
-        """
-        canvas = self._canvas(name)
-        return canvas.events(), canvas.nominal.read()
-
-    def network(self, name: str) -> bytes:
-        """Return a trained network: the bytes of a safetensors file.
-
-        Raises
-        ------
-        ReleaseError
-            If the release has no such network.
-        """
-        self._entry("network", self.metadata.get("networks", []), name)
-        return self._array(f"{layout.NETWORKS}/{name}").read().tobytes()
-
-    def closure(self, test: str, observable: Definition, bins: Bins, *, nan: NanRule = "error") -> ClosureSpectra:
-        """Repeat a closure test for any observable, from the weights that were stored for it.
-
-        Parameters
-        ----------
-        test : str
-            One of the metadata's ``closure.tests``.
-        observable, bins, nan
-            As for `measure`.
-
-        Returns
-        -------
-        ClosureSpectra
-            What the unfolding found and what it should have found, in the release's unit per bin.
-
-        Raises
-        ------
-        ReleaseError
-            If the release has no such test.
-        ObservableError
-            For an observable or bins that cannot be used.
-        """
-        entry = self._entry("closure test", self.metadata["closure"]["tests"], test)
-        one = self._labelled(Histogram(observable, bins, nan=nan))
-
-        def content(source: EventSet, dataset: str | None = None) -> NDArray[np.float64]:
-            weighted = source if dataset is None else replace(source, nominal=self._array(dataset))
-            return one.finish(accumulate(Pass(weighted, [one]), worker=in_threads()).nominal[:, np.newaxis])[:, 0]
-
-        stored = f"{layout.CLOSURE}/{test}/{layout.UNFOLDED}" if entry["unfolded"] == "stored" else None
-        target = (
-            content(self._canvas(entry["canvas"]))
-            if "canvas" in entry
-            else content(self._own, f"{layout.CLOSURE}/{test}/{layout.TARGET}")
-        )
-        return ClosureSpectra(one, self.unit, content(self._own, stored), target)
-
-    @property
-    def unit(self) -> str:
-        """Unit of the weights: the sum over a region is its cross section in this unit."""
-        return str(self.metadata["weights"]["unit"])
-
-    @property
-    def nominal_weights(self) -> NDArray[np.float32]:
-        """Nominal ``weight[event]``."""
-        return self._array(f"{layout.WEIGHTS}/{layout.NOMINAL}").read()
-
-    @property
-    def prior_weights(self) -> NDArray[np.float32]:
-        """The simulation's own ``weight[event]``, before unfolding.
-
-        Raises
-        ------
-        ReleaseError
-            If the release has none.
-        """
-        if not self.metadata["weights"].get("prior", False):
-            msg = f"{self.path}: the release holds no prior weights"
-            raise ReleaseError(msg)
-        return self._array(layout.PRIOR).read()
 
     def _unit_of(self, definition: Definition) -> str:
         """Return the unit of an observable, as the metadata declare it."""
@@ -389,22 +178,11 @@ class Release(Closing):
             If the cluster gives up.
         """
         options: Options = {"where": where, "nan": nan, "flow": flow, "density": density, "normalise": normalise}
-        if isinstance(observable, Mapping):
-            if bins is not None or not observable:
-                msg = "to measure several observables, give a mapping of name to bins, not empty, and no other bins"
-                raise ObservableError(msg)
-            wanted = [_named(name, entry, options) for name, entry in observable.items()]
-            return JointMeasurement(**self._evaluate(wanted, scheduler, progress))
-        if isinstance(observable, Statistic):
-            if bins is not None or options != _DEFAULT:
-                msg = f"{observable.name}: a statistic says its bins and selection itself; give nothing beside it"
-                raise ObservableError(msg)
-            kind = Measurement if isinstance(observable, BinnedStatistic) else Estimate
-            return kind(**self._evaluate([observable], scheduler, progress))
-        if bins is None:
-            msg = f"observable {shorten(observable)}: no bins are given; expected a sequence of edges"
-            raise ObservableError(msg)
-        return Measurement(**self._evaluate([Histogram(observable, bins, **options)], scheduler, progress))
+        statistics = requested(observable, bins, options)
+        kind: type[Estimate] = JointMeasurement
+        if not isinstance(observable, Mapping):
+            kind = Measurement if isinstance(statistics[0], BinnedStatistic) else Estimate
+        return kind(**self._evaluate(statistics, scheduler, progress))
 
     def _evaluate(
         self, wanted: Sequence[Statistic], scheduler: Client | None, progress: Progress | None
@@ -431,6 +209,43 @@ class Release(Closing):
             "central": self._central,
             "momenta": data.events.momenta,
         }
+
+    def closure(self, test: str, observable: Definition, bins: Bins, *, nan: NanRule = "error") -> ClosureSpectra:
+        """Repeat a closure test for any observable, from the weights that were stored for it.
+
+        Parameters
+        ----------
+        test : str
+            One of the metadata's ``closure.tests``.
+        observable, bins, nan
+            As for `measure`.
+
+        Returns
+        -------
+        ClosureSpectra
+            What the unfolding found and what it should have found, in the release's unit per bin.
+
+        Raises
+        ------
+        ReleaseError
+            If the release has no such test.
+        ObservableError
+            For an observable or bins that cannot be used.
+        """
+        entry = self._entry("closure test", self.metadata["closure"]["tests"], test)
+        one = self._labelled(Histogram(observable, bins, nan=nan))
+
+        def content(source: EventSet, dataset: str | None = None) -> NDArray[np.float64]:
+            weighted = source if dataset is None else replace(source, nominal=self._array(dataset))
+            return one.finish(accumulate(Pass(weighted, [one]), worker=in_threads()).nominal[:, np.newaxis])[:, 0]
+
+        stored = f"{layout.CLOSURE}/{test}/{layout.UNFOLDED}" if entry["unfolded"] == "stored" else None
+        target = (
+            content(self._canvas(entry["canvas"]))
+            if "canvas" in entry
+            else content(self._own, f"{layout.CLOSURE}/{test}/{layout.TARGET}")
+        )
+        return ClosureSpectra(one, self.unit, content(self._own, stored), target)
 
     def suggest_bins(
         self,

@@ -1,20 +1,18 @@
-"""What a reader gets: values of a statistic with their covariance, by component."""
+"""Any statistic of the events, with its covariance by component."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from dataclasses import dataclass, field
+from typing import ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnifold_pub.errors import ObservableError, ReleaseError
-from omnifold_pub.estimators.base import BinnedStatistic, Statistic
+from omnifold_pub.estimators.base import Statistic
 from omnifold_pub.estimators.histogram import Histogram
-from omnifold_pub.estimators.inner import inner_bins, without_flow
 from omnifold_pub.messages import shorten
-from omnifold_pub.observables.binning import Axis
 from omnifold_pub.observables.momenta import FourMomentum
 from omnifold_pub.presentation.methods import Presentable
 from omnifold_pub.statistics.components import CentralRule, Component, ComponentResult
@@ -22,35 +20,10 @@ from omnifold_pub.statistics.inference import Chi2, chi2_test
 from omnifold_pub.statistics.shape import kept_bins
 from omnifold_pub.statistics.shape import shape_only as compare_shapes
 
-if TYPE_CHECKING:
-    import hist
-
-__all__ = ["ClosureSpectra", "Estimate", "JointMeasurement", "Measurement"]
+__all__ = ["Estimate"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class ClosureSpectra:
-    """One observable under the weights of a closure test.
-
-    Attributes
-    ----------
-    statistic : BinnedStatistic
-        What was histogrammed.
-    unit : str
-        Of the spectra.
-    unfolded : numpy.ndarray
-        ``[bin]``: what the unfolding found.
-    target : numpy.ndarray
-        ``[bin]``: what it should have found.
-    """
-
-    statistic: BinnedStatistic
-    unit: str
-    unfolded: Vector
-    target: Vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -277,6 +250,7 @@ class Estimate(Presentable):
         ReleaseError
             If the document is damaged, of another major version, or not of this class.
         """
+        from omnifold_pub.measurement import JointMeasurement, Measurement
         from omnifold_pub.presentation.documents import read_document
 
         form, fields = read_document(document)
@@ -292,160 +266,3 @@ class Estimate(Presentable):
         """Where the numbers of each statistic are among all."""
         stops = np.cumsum(self.sizes)
         return tuple(slice(int(stop) - size, int(stop)) for stop, size in zip(stops, self.sizes, strict=True))
-
-    def _part(self, number: int) -> Estimate:
-        """Return one statistic: its block of everything."""
-        chosen, bins = self.statistics[number], self.slices[number]
-        kind = Measurement if isinstance(chosen, BinnedStatistic) else Estimate
-        return kind(
-            nominal=self.nominal[bins],
-            results=tuple(
-                ComponentResult(r.component, r.members[:, bins], r.covariance[bins, bins]) for r in self.results
-            ),
-            statistics=(chosen,),
-            sizes=(self.sizes[number],),
-            units=(self.units[number],),
-            weight_unit=self.weight_unit,
-            effective_events=self.effective_events[bins],
-            central=self.central,
-            momenta=self.momenta,
-        )
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Measurement(Estimate):
-    """A histogram, profile or ratio of one or several observables, and its covariance.
-
-    Follows the Unified Histogram Interface (``values()``, ``variances()``, ``counts()``, ``axes``, ``kind``),
-    so that `hist` and `mplhep` take it as it is; to be drawn, it must have no under- or overflow bins, see `inner`.
-    ``values()``, ``variances()`` and ``counts()`` have one dimension for each axis; everything else numbers the bins
-    through, the last axis running fastest.
-    """
-
-    _form: ClassVar[str] = "measurement"
-
-    @property
-    def statistic(self) -> BinnedStatistic:
-        """What was measured."""
-        statistic = self.statistics[0]
-        assert isinstance(statistic, BinnedStatistic)  # noqa: S101 - who makes one sees to it
-        return statistic
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.statistic.name
-
-    @property
-    def axes(self) -> tuple[Axis, ...]:
-        """One axis for each observable that it is binned in."""
-        return self.statistic.axes
-
-    @property
-    def kind(self) -> str:
-        """UHI kind: ``COUNT``, or ``MEAN`` of a profile or a ratio."""
-        return self.statistic.kind
-
-    def _shaped(self, numbers: Vector) -> Vector:
-        return numbers.reshape([len(axis) for axis in self.axes])
-
-    def values(self) -> Vector:
-        """Return ``T_0[bin, ...]``, one dimension for each axis."""
-        return self._shaped(self.nominal.copy())
-
-    def variances(self) -> Vector:
-        """Return the diagonal of the covariance, ``[bin, ...]``."""
-        return self._shaped(np.diag(self.covariance()).copy())
-
-    def counts(self) -> Vector:
-        """Return effective events, ``[bin, ...]``."""
-        return self._shaped(self.effective_events.copy())
-
-    def inner(self) -> Measurement:
-        """Return the measurement of the bins between finite edges: without under- and overflow.
-
-        Nothing is normalised anew: the values are those that these bins had. Pictures need it
-        (``mplhep.histplot(measurement.inner())``), since no bin of infinite width can be drawn.
-
-        Raises
-        ------
-        ObservableError
-            If an axis has no such bin.
-        """
-        statistic = without_flow(self.statistic)
-        kept = inner_bins(self.axes)
-        block = np.ix_(kept, kept)
-        return replace(
-            self,
-            nominal=self.nominal[kept],
-            results=tuple(ComponentResult(r.component, r.members[:, kept], r.covariance[block]) for r in self.results),
-            statistics=(statistic,),
-            sizes=(len(kept),),
-            effective_events=self.effective_events[kept],
-        )
-
-    def to_hist(self) -> hist.Hist[Any]:
-        """Return a `hist.Hist` of the values and of the diagonal of the TOTAL covariance.
-
-        Under- and overflow bins of ours become its flow bins. The storage is `hist.storage.Weight` for profiles and
-        ratios too: sums of weights behind a mean are no part of a measurement, so that ``WeightedMean`` would have to
-        invent them; do not add or rebin such histograms. Correlations between bins are lost; ``metadata`` holds unit,
-        UHI kind and the components' names.
-
-        Raises
-        ------
-        MissingExtraError
-            If `hist` is not installed.
-        ObservableError
-            If an axis has no bin between finite edges.
-        """
-        from omnifold_pub.presentation.histograms import hist_of
-
-        return hist_of(self)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class JointMeasurement(Estimate):
-    """Several statistics of the same events, bins numbered through, with the covariance between them."""
-
-    _form: ClassVar[str] = "joint"
-
-    def _number(self, name: str) -> int:
-        if name not in self.names:
-            msg = f"no observable {shorten(name)} in this measurement; there are {', '.join(self.names)}"
-            raise ObservableError(msg)
-        return self.names.index(name)
-
-    def slice(self, name: str) -> slice:
-        """Return where a statistic's bins are among all bins.
-
-        Raises
-        ------
-        ObservableError
-            If there is none of that name.
-        """
-        return self.slices[self._number(name)]
-
-    def __getitem__(self, name: str) -> Measurement:
-        """Return one statistic's measurement: its block of everything.
-
-        Raises
-        ------
-        ObservableError
-            If there is none of that name, or it has no bins: see `part`.
-        """
-        found = self.part(name)
-        if not isinstance(found, Measurement):
-            msg = f"{shorten(name)} has no bins; ask for part({name!r})"
-            raise ObservableError(msg)
-        return found
-
-    def part(self, name: str) -> Estimate:
-        """Return one statistic of any kind: its block of everything.
-
-        Raises
-        ------
-        ObservableError
-            If there is none of that name.
-        """
-        return self._part(self._number(name))

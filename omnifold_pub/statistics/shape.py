@@ -226,7 +226,7 @@ def _members(result: ComponentResult, spectrum: Vector, groups: Sequence[slice])
         raise StatisticsError(msg)
     if result.component.kind == "scale":
         return np.repeat(spectrum[np.newaxis], len(members), axis=0)  # exactly: rounding is no uncertainty
-    if np.isnan(members).any():
+    if members.size and np.isnan(members).all():
         msg = (
             f"component {result.component.name!r}: the members were left out of the document that this was read from, "
             "and shapes need them; write it with its members"

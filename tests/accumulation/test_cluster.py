@@ -26,7 +26,7 @@ from omnifold_pub.accumulation import opened as opened_module
 from omnifold_pub.accumulation.calls import Members
 from omnifold_pub.accumulation.cluster import Cluster
 from omnifold_pub.accumulation.opened import Opened, Origin, opened
-from omnifold_pub.errors import MissingExtraError, ObservableError, OmnifoldPubError, ReleaseError
+from omnifold_pub.errors import ClusterError, MissingExtraError, ObservableError, ReleaseError
 from omnifold_pub.estimators import Custom, Histogram, Moments, Profile, Quantiles, Ratio, Statistic
 from tests.conftest import make_result
 
@@ -423,7 +423,7 @@ def check_that_the_cluster_gives_up(release: Release, client: Client) -> None:
         os._exit(1)
 
     client.run_on_scheduler(allow_none)  # type: ignore[no-untyped-call]
-    with pytest.raises(OmnifoldPubError, match=r"the cluster gave up: Attempted to run task.*more memory"):
+    with pytest.raises(ClusterError, match=r"the cluster gave up: Attempted to run task.*more memory"):
         release.estimate(deadly, scheduler=client)
 
 

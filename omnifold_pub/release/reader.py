@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.accumulation.cluster import Cluster, check_client
-from omnifold_pub.accumulation.evaluation import evaluate_statistics
+from omnifold_pub.accumulation.evaluation import WeightedEvents, evaluate_statistics
 from omnifold_pub.accumulation.event_set import EventSet
 from omnifold_pub.accumulation.opened import Opened, Origin
 from omnifold_pub.accumulation.sums import BLOCK_BUDGET, Pass, accumulate, in_threads
 from omnifold_pub.binning_proposal.proposal import propose_axis
-from omnifold_pub.errors import ReleaseError
+from omnifold_pub.errors import ObservableError, ReleaseError
 from omnifold_pub.estimators import Custom, Histogram, Statistic
 from omnifold_pub.estimators.base import BinnedStatistic
 from omnifold_pub.estimators.custom import Function
@@ -25,6 +25,7 @@ from omnifold_pub.format import layout
 from omnifold_pub.format.address import Place
 from omnifold_pub.format.store import Store, open_store
 from omnifold_pub.measurement import ClosureSpectra, Estimate, JointMeasurement, Measurement
+from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.binning import Axis, Bins
 from omnifold_pub.observables.events import Definition, NanRule, definition_text
 from omnifold_pub.progress import Progress
@@ -92,18 +93,29 @@ class Release(Contents):
         flow: bool = ...,
         density: bool = ...,
         normalise: bool = ...,
+        components: Sequence[str] | None = ...,
         scheduler: Client | None = ...,
         progress: Progress | None = ...,
     ) -> Measurement: ...
 
     @overload
     def measure(
-        self, observable: BinnedStatistic, *, scheduler: Client | None = ..., progress: Progress | None = ...
+        self,
+        observable: BinnedStatistic,
+        *,
+        components: Sequence[str] | None = ...,
+        scheduler: Client | None = ...,
+        progress: Progress | None = ...,
     ) -> Measurement: ...
 
     @overload
     def measure(
-        self, observable: Statistic, *, scheduler: Client | None = ..., progress: Progress | None = ...
+        self,
+        observable: Statistic,
+        *,
+        components: Sequence[str] | None = ...,
+        scheduler: Client | None = ...,
+        progress: Progress | None = ...,
     ) -> Estimate: ...
 
     @overload
@@ -116,6 +128,7 @@ class Release(Contents):
         flow: bool = ...,
         density: bool = ...,
         normalise: bool = ...,
+        components: Sequence[str] | None = ...,
         scheduler: Client | None = ...,
         progress: Progress | None = ...,
     ) -> JointMeasurement: ...
@@ -130,6 +143,7 @@ class Release(Contents):
         flow: bool = False,
         density: bool = False,
         normalise: bool = False,
+        components: Sequence[str] | None = None,
         scheduler: Client | None = None,
         progress: Progress | None = None,
     ) -> Estimate:
@@ -152,6 +166,9 @@ class Release(Contents):
             Bin edges; events outside are not counted.
         where, nan, flow, density, normalise
             Of the histograms that are not given as statistics, see `omnifold_pub.estimators.Histogram`.
+        components : sequence of str, optional
+            Those that the covariance is to be made of, by default all; the families of others are not read. None at all
+            leaves the nominal values alone.
         scheduler : dask.distributed.Client, optional
             Of a cluster that does the same sums and calls, to rounding; by default threads of this process do. Each of
             its workers reads the release, under the same path or URL. Sent are the statistics with their functions;
@@ -182,14 +199,27 @@ class Release(Contents):
         kind: type[Estimate] = JointMeasurement
         if not isinstance(observable, Mapping):
             kind = Measurement if isinstance(statistics[0], BinnedStatistic) else Estimate
-        return kind(**self._evaluate(statistics, scheduler, progress))
+        return kind(**self._evaluate(statistics, components, scheduler, progress))
+
+    def _chosen(self, components: Sequence[str]) -> WeightedEvents:
+        """Return the release's events with some of the components."""
+        there = [component.name for component in self.components]
+        for name in components:
+            if name not in there:
+                msg = f"{self.path}: no component {shorten(name)}; {suggest(name, there)}"
+                raise ObservableError(msg)
+        return replace(self._data, components=tuple(c for c in self.components if c.name in components))
 
     def _evaluate(
-        self, wanted: Sequence[Statistic], scheduler: Client | None, progress: Progress | None
+        self,
+        wanted: Sequence[Statistic],
+        components: Sequence[str] | None,
+        scheduler: Client | None,
+        progress: Progress | None,
     ) -> dict[str, Any]:
         """Return what an `Estimate` of these statistics is made of."""
         statistics = tuple(statistic.labelled(self._label) for statistic in wanted)
-        data = self._data
+        data = self._data if components is None else self._chosen(components)
         if scheduler is None:
             found = evaluate_statistics(statistics, data, worker=self._worker, progress=progress)
         else:
@@ -304,7 +334,12 @@ class Release(Contents):
         return self._label(observable, axis)
 
     def estimate(
-        self, statistic: Function, *, scheduler: Client | None = None, progress: Progress | None = None
+        self,
+        statistic: Function,
+        *,
+        components: Sequence[str] | None = None,
+        scheduler: Client | None = None,
+        progress: Progress | None = None,
     ) -> Estimate:
         """Compute any statistic of the weighted events: a thrust, a fit.
 
@@ -316,6 +351,8 @@ class Release(Contents):
         statistic : callable
             ``statistic(events, weights)`` with a mapping of columns and ``weights[event]`` in float64;
             returns a number or a 1-D array, always of the same length. The weights are read-only.
+        components
+            As for `measure`.
         scheduler : dask.distributed.Client, optional
             Of a cluster over which the calls are spread, see `measure`; a process runs one at a time.
         progress : callable, optional
@@ -331,7 +368,7 @@ class Release(Contents):
         ObservableError
             If the function fails, or returns another shape or something that is not finite.
         """
-        return self.measure(Custom(statistic), scheduler=scheduler, progress=progress)
+        return self.measure(Custom(statistic), components=components, scheduler=scheduler, progress=progress)
 
 
 def _opened_elsewhere(place: Place) -> Opened:

@@ -369,3 +369,30 @@ def test_units_follow_from_what_is_measured(release: Release) -> None:
 
 def test_components_of_the_release_name_their_canvas(release: Release) -> None:
     assert [c.canvas for c in release.components if isinstance(c, Component) and c.canvas] == ["other"]
+
+
+def test_only_the_components_asked_for_are_computed(release: Release) -> None:
+    whole = release.measure("x", X)
+    some = release.measure("x", X, components=["pdf", "luminosity"])
+    assert [component.name for component in some.components] == ["pdf", "luminosity"]
+    np.testing.assert_array_equal(some.covariance(), whole.covariance("pdf") + whole.covariance("luminosity"))
+    nominal = release.measure({"x": X, "median": Quantiles("y")}, components=[])
+    np.testing.assert_array_equal(nominal["x"].values(), whole.values())
+    np.testing.assert_array_equal(nominal.uncertainties(), 0)
+    with pytest.raises(ObservableError, match=r"no component 'pdfs'; did you mean pdf\?"):
+        release.measure("x", X, components=["pdfs"])
+
+
+def test_families_of_other_components_are_not_read(long_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_release(long_path) as release:
+        stored: dict[str, Any] = dict(release.datasets)
+        file, read = stored["events/x"].file, set()
+        read_bytes = file.read_bytes
+
+        def noted(offset: int, size: int) -> bytes:
+            read.update(name for name, array in stored.items() if (array.places[:, 0] == offset).any())
+            return bytes(read_bytes(offset, size))
+
+        monkeypatch.setattr(file, "read_bytes", noted)
+        release.measure("x", X, components=["pdf"])
+    assert read == {"events/x", "weights/nominal", "weights/pdf"}

@@ -50,3 +50,22 @@ def test_validating_is_measured(project: Path, tmp_path: Path) -> None:
     assert seconds < 60
     assert speed > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_reading_is_measured_against_raw_reads_and_a_loop(project: Path, tmp_path: Path) -> None:
+    text = run(project, "bench_reader.py", "--events", "2000", "--members", "20", "--folder", str(tmp_path))
+    assert "2000 events x 20 members, load " in text
+    for line in (
+        r"^  one, in memory +\d+ ms +([\d.]+) x sum +<= 3$",
+        r"^ +\d+ ms +([\d.]+) x faster than the loop +>= 80$",
+        r"^  24, in memory +\d+ ms +([\d.]+) x one +<= 6$",
+        r"^  one, from the file +\d+ ms +([\d.]+) x raw +<= 1\.5$",
+        r"^  24, from the file +\d+ ms +([\d.]+) x one +<= 6$",
+    ):
+        (ratio,) = numbers(line, text)
+        assert ratio > 0
+    peaks = numbers(r"^  peak memory in MiB: (\d+) opened, (\d+) one, (\d+) all \(target: 456 at most\)$", text)
+    assert peaks == sorted(peaks)
+    (difference,) = numbers(r"partitions of the work: ([\d.e+-]+) \(target: 1e-12\)$", text)
+    assert difference <= 1e-12
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -278,10 +279,18 @@ def result() -> UnfoldingResult:
     return make_result()
 
 
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its release, published once; do not write to it."""
+    return publish(make_result(), tmp_path_factory.mktemp("published") / "release.h5")
+
+
 @pytest.fixture
-def release_path(tmp_path: Path, result: UnfoldingResult) -> Path:
-    """Its release."""
-    return publish(result, tmp_path / "release.h5")
+def release_path(tmp_path: Path, published: Path) -> Path:
+    """A copy of it, with its manifest, to do anything with."""
+    for file in published.parent.iterdir():
+        shutil.copy(file, tmp_path)
+    return tmp_path / published.name
 
 
 @pytest.fixture

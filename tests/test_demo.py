@@ -52,6 +52,7 @@ def test_the_demo_leaves_release_pictures_and_summary(
     ] * 3
 
 
+@pytest.mark.slow
 def test_metadata_cannot_put_markup_into_the_summary(
     tmp_path: Path, quick_inputs: Path, quick_run: tuple[Path, UnfoldingResult]
 ) -> None:

@@ -381,7 +381,14 @@ def without_nannies(tmp_path: Path) -> Iterator[Client]:
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize(("cluster", "phases"), [("with_nannies", ("sums", "calls")), ("without_nannies", ("calls",))])
+@pytest.mark.parametrize(
+    ("cluster", "phases"),
+    [
+        ("with_nannies", ("sums",)),
+        pytest.param("with_nannies", ("calls",), marks=pytest.mark.slow),
+        pytest.param("without_nannies", ("calls",), marks=pytest.mark.slow),
+    ],
+)
 def test_a_worker_that_is_killed_loses_nothing(
     many: Release, tmp_path: Path, cluster: str, phases: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:

@@ -1059,7 +1059,6 @@ class TestAKilledPublisher:
         ("name", "kills", "longest"),
         [
             ("release.h5", 12, 0.25),
-            ("release.manifest.json", 4, 0.6),
             pytest.param("release.h5", 50, 0.25, marks=pytest.mark.slow),
             pytest.param("release.manifest.json", 50, 0.6, marks=pytest.mark.slow),
         ],
@@ -1089,7 +1088,7 @@ class TestAKilledPublisher:
 
 
 class TestTwoWriters:
-    @pytest.mark.parametrize("name", ["release.h5", "release.manifest.json"])
+    @pytest.mark.parametrize("name", ["release.h5", pytest.param("release.manifest.json", marks=pytest.mark.slow)])
     def test_one_release_comes_after_the_other(self, folder: Path, name: str) -> None:
         rounds = 3
         found = [json.loads(line) for line in run(TWO_WRITERS, folder, name, "overwrite", rounds)]
@@ -1101,7 +1100,7 @@ class TestTwoWriters:
             assert with_manifest
             assert not [file for file in names if file.endswith(".part")]
 
-    @pytest.mark.parametrize("name", ["release.h5", "release.manifest.json"])
+    @pytest.mark.parametrize("name", ["release.h5", pytest.param("release.manifest.json", marks=pytest.mark.slow)])
     def test_only_one_may_take_a_new_name(self, folder: Path, name: str) -> None:
         rounds = 3
         for words, title, valid, with_manifest, names in map(json.loads, run(TWO_WRITERS, folder, name, "new", rounds)):

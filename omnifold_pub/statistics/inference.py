@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from omnifold_pub.errors import StatisticsError
 from omnifold_pub.statistics.components import ComponentResult
@@ -20,6 +19,7 @@ from omnifold_pub.statistics.covariances import (
     rank_of,
     spectrum,
 )
+from omnifold_pub.statistics.distributions import chi2_tail, f_tail
 from omnifold_pub.statistics.pseudo_experiments import EstimatedPart, simulated_p_value
 
 __all__ = ["Chi2", "Method", "chi2_test", "squared_distance"]
@@ -244,10 +244,10 @@ def chi2_test(
     replicas = min((part.replicas for part in estimated), default=0)
     method: Method
     if not estimated:
-        method, p_value = "chi2", float(special.chdtrc(dof, chi2))
+        method, p_value = "chi2", chi2_tail(chi2, dof)
     elif len(parts) == 1:
         method = "hotelling"
-        p_value = float(special.fdtrc(dof, replicas - dof, chi2 * (replicas - dof) / (dof * (replicas - 1))))
+        p_value = float(f_tail(chi2 * (replicas - dof) / (dof * (replicas - 1)), dof, replicas - dof))
     else:
         method = "simulation"
         # in bins as they are, or else in the directions of the pseudo-inverse, where V is the unit matrix

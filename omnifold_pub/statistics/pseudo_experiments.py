@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from omnifold_pub.statistics.distributions import f_tail
 
 __all__ = ["EstimatedPart", "effective_freedom", "simulated_p_value"]
 
@@ -73,7 +74,7 @@ def _tail(chi2: Any, bins: int, noise: Any) -> Any:
     """Return the probability of a larger chi2, by `effective_freedom`."""
     freedom = (bins + bins**2) / noise
     rest = np.maximum(freedom - bins + 1, 1e-6)  # positive but for rounding
-    return special.fdtrc(bins, rest, chi2 * rest / (freedom * bins))
+    return f_tail(chi2 * rest / (freedom * bins), bins, rest)
 
 
 def _root(covariance: Matrix) -> Matrix:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["BinIndex"]
 
@@ -56,6 +59,8 @@ class BinIndex:
 
     def _matrix(self, start: int, stop: int) -> sparse.csc_array:
         """Return ``factor[bin, event]`` of some events; the last answer is kept."""
+        from scipy import sparse  # slow to import: only for those who measure
+
         last = self._last
         if last is not None and last[:2] == (start, stop):
             return last[2]
@@ -92,6 +97,8 @@ class BinIndex:
 
         Between the bins of one observable it is diagonal, between observables it is not.
         """
+        from scipy import sparse
+
         matrix = self._matrix(0, self.size)
         values = matrix.data * np.repeat(squares.astype(np.float64), np.diff(matrix.indptr))
         weighted = sparse.csc_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from omnifold_pub.statistics.components import REPLICA_KINDS
+from omnifold_pub.statistics.distributions import student_quantile
 from omnifold_pub.validate.findings import Finding, Level
 
 __all__ = [
@@ -38,7 +39,7 @@ WEIGHT_CHECKS = (
 )
 """Codes of the checks here."""
 
-_BIAS_TAIL = float(special.ndtr(-5.0))
+_BIAS_TAIL = math.erfc(5 / math.sqrt(2)) / 2
 """Probability to lie so far off on one side, as a normal number beyond 5 standard deviations has."""
 _REPLICA_RATIO = 0.1
 _MEMBER_RATIO = 2.0
@@ -245,7 +246,7 @@ def _total_findings(family: Family, totals: NDArray[np.float64], nominal: float)
     # A nominal that is a single run scatters as its replicas do.
     error = spread * np.sqrt(1 / len(totals) + family.may_hold_nominal)
     shift = mean - nominal
-    far = replicas and abs(shift) > -special.stdtrit(len(totals) - 1, _BIAS_TAIL) * error
+    far = replicas and abs(shift) > -student_quantile(_BIAS_TAIL, len(totals) - 1) * error
     off = np.flatnonzero((totals <= nominal / _MEMBER_RATIO) | (totals >= nominal * _MEMBER_RATIO))
     if (far and abs(shift) > _REPLICA_RATIO * abs(nominal)) or (replicas and len(off) == len(totals)):
         yield Finding(

@@ -40,6 +40,7 @@ def test_help_says_what_and_how(command: str) -> None:
     assert command == "demo" or "Example: omnifold-pub" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_unfold_and_publish_and_validate(
     tmp_path: Path, quick_run: tuple[Path, UnfoldingResult], quick_analysis: Callable[..., Path]
 ) -> None:

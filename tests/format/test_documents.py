@@ -182,6 +182,7 @@ def test_bounds_are_told_before_the_bytes_are_looked_at(monkeypatch: pytest.Monk
     ],
     ids=["many-lists", "long-numbers", "escapes"],
 )
+@pytest.mark.slow
 def test_the_worst_of_the_size_takes_seconds_at_most(data: bytes) -> None:
     assert len(data) <= MAX_BYTES
     started = time.monotonic()

@@ -158,6 +158,7 @@ def test_memory_is_bounded_and_what_a_release_needs_is_not() -> None:
         run(lambda path: len(bytearray(guard.MEMORY + guard.MEMORY // 8)))
 
 
+@pytest.mark.slow
 def test_memory_is_counted_from_what_the_caller_has() -> None:
     held = bytearray(guard.MEMORY + guard.MEMORY // 2)
     assert run(lambda path: len(bytearray(guard.MEMORY // 2))) == guard.MEMORY // 2

@@ -366,6 +366,7 @@ def test_where_there_is_no_fork_a_new_interpreter_asks_for_the_bytes(
 
 
 @linux
+@pytest.mark.slow
 def test_the_time_of_the_network_is_not_the_time_of_the_work(
     server: RangeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

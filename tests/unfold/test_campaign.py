@@ -220,6 +220,7 @@ def test_a_failing_training_is_reported_and_finished_ones_are_kept(
     assert list((tmp_path / "run/trainings").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_single_training_is_published_without_an_ensemble(tmp_path: Path, quick_analysis: WriteAnalysis) -> None:
     def single(document: dict[str, Any]) -> None:
         document["campaign"] = {"seed": 7, "ensemble": 1, "data_bootstrap": 0, "mc_bootstrap": 0}

@@ -81,7 +81,7 @@ def moments(values: NDArray[np.float64], result: OmniFoldResult) -> tuple[float,
     return mean, float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
 
 
-@pytest.mark.parametrize("misses", ["extrapolate", "carry"])
+@pytest.mark.parametrize("misses", ["extrapolate", pytest.param("carry", marks=pytest.mark.slow)])
 def test_the_gaussian_case_ends_at_the_truth(misses: Any) -> None:
     inputs, truth = gaussian_inputs(EVENTS, seed=11)
     mean, width = moments(truth, run_omnifold(inputs, dataclasses.replace(GAUSSIAN, misses=misses), seed=1))

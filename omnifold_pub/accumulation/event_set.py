@@ -51,13 +51,11 @@ class EventSet:
     def events(self, start: int = 0, stop: int | None = None) -> Events:
         """Return the columns of some events, each read when it is used."""
         stop = self.size if stop is None else stop
-        whole = start == 0 and stop == self.size
-        where = self.where if whole else f"{self.where} (events {start} to {stop - 1})"
         return Events(
             stop - start,
             tuple(self.columns),
             lambda name: self.columns[name].read(start, stop),
-            where=where,
+            where=self.where,
             momenta=self.momenta,
         )
 

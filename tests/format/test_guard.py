@@ -280,6 +280,7 @@ def test_many_threads_may_ask_at_once_while_others_work() -> None:
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_file_that_hangs_in_one_thread_does_not_hold_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
     fork, both = os.fork, threading.Barrier(2, timeout=30)
 

@@ -97,6 +97,7 @@ def test_misses_set_to_one_would_end_outside_the_tolerance() -> None:
     assert abs(width - 0.80) > 0.02
 
 
+@pytest.mark.slow
 def test_fakes_average_leaves_the_truth_where_it_is() -> None:
     inputs, truth = gaussian_inputs(EVENTS, seed=12, fakes=0.05)
     result = run_omnifold(inputs, GAUSSIAN, seed=1)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.estimators.base import BinnedStatistic
+from omnifold_pub.errors import ObservableError
+from omnifold_pub.estimators import BinnedStatistic, Histogram
 from omnifold_pub.extras import require
 from omnifold_pub.measurement import Estimate, JointMeasurement, Measurement
+from omnifold_pub.messages import shorten
+from omnifold_pub.observables.binning import Axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,14 +71,37 @@ def style() -> AbstractContextManager[None]:
     return context
 
 
+def _axis(measurement: Measurement) -> Axis:
+    """Return the one axis of what can be drawn.
+
+    Raises
+    ------
+    ObservableError
+        If it has several, or bins of infinite width.
+    """
+    axes = measurement.axes
+    if len(axes) != 1 or not np.isfinite(axes[0].edges).all():
+        found = f"{len(axes)} axes" if len(axes) != 1 else "under- or overflow: draw measurement.inner()"
+        msg = f"{shorten(measurement.name)}: expected one axis with finite edges to draw; found {found}"
+        raise ObservableError(msg)
+    return axes[0]
+
+
+def _is_integrated(measurement: Measurement) -> bool:
+    """Tell whether the values are contents of bins, to be divided by their widths."""
+    return isinstance(measurement.statistic, Histogram) and not measurement.statistic.density
+
+
 def _per_width(measurement: Measurement, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    divided: NDArray[np.float64] = values / measurement.axes[0].widths
-    return divided
+    divided: NDArray[np.float64] = values / _axis(measurement).widths
+    return divided if _is_integrated(measurement) else values
 
 
 def _units(measurement: Measurement) -> tuple[str, str]:
     """Return the axis label of the observable, and that of its cross section."""
-    label = measurement.axes[0].label
+    label = _axis(measurement).label
+    if not _is_integrated(measurement):
+        return label, f"{measurement.name} [{measurement.unit}]" if measurement.unit else measurement.name
     symbol, _, rest = label.partition(" [")
     if not symbol.startswith("$"):
         return label, rf"$\mathrm{{d}}\sigma/\mathrm{{d}}x$ [{measurement.unit} / unit of $x$]"
@@ -88,7 +114,7 @@ def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes
     require("mplhep", extra="plot", purpose="Drawing")
     import mplhep
 
-    edges = measurement.axes[0].edges
+    edges = _axis(measurement).edges
     values, errors = measurement.values(), measurement.uncertainties()
     ax.stairs(
         _per_width(measurement, values + errors),
@@ -101,7 +127,7 @@ def spectrum(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes
     for curve in curves:
         scaled = _per_width(measurement, curve.values)
         mplhep.histplot(scaled, edges, ax=ax, color=curve.colour, ls=curve.linestyle, label=curve.label, yerr=False)
-    centers = measurement.axes[0].centers
+    centers = _axis(measurement).centers
     ax.plot(centers, _per_width(measurement, values), "o", color="black", markersize=4, label="measured")
     positive = values > 0
     density = _per_width(measurement, values)
@@ -137,7 +163,7 @@ def ratio(measurement: Measurement, *, curves: Sequence[Curve] = (), ax: Axes) -
     require("mplhep", extra="plot", purpose="Drawing")
     import mplhep
 
-    edges, values = measurement.axes[0].edges, measurement.values()
+    edges, values = _axis(measurement).edges, measurement.values()
     sizes = {component.name: measurement.uncertainties(component.name) for component in measurement.components}
     ordered = sorted(sizes, key=lambda name: float(np.nansum(_over(sizes[name], values))), reverse=True)
     variance = np.cumsum([sizes[name] ** 2 for name in ordered], axis=0)

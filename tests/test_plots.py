@@ -15,7 +15,7 @@ from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
 from omnifold_pub import JointMeasurement, Measurement, Release, open_release, plots
-from omnifold_pub.errors import ValidityWarning
+from omnifold_pub.errors import ObservableError, ValidityWarning
 from omnifold_pub.plots import Curve
 
 PT_EDGES = np.array([200.0, 250.0, 300.0, 400.0, 600.0])
@@ -227,3 +227,23 @@ def test_the_style_is_left_behind(measurement: Measurement) -> None:
         plots.spectrum_figure(measurement)
         assert dict(mpl.rcParams) != before
     assert dict(mpl.rcParams) == before
+
+
+def test_a_density_is_not_divided_by_widths_again(release_path: Path) -> None:
+    drawn = []
+    with open_release(release_path) as toy:
+        for density in (False, True):
+            axes = plots.spectrum(toy.measure("x", [-2.0, -0.5, 0.1, 2.5], density=density), ax=Figure().subplots())
+            drawn.append(np.asarray(axes.lines[-1].get_ydata(), dtype=np.float64))
+    np.testing.assert_allclose(drawn[0], drawn[1], rtol=1e-12)
+
+
+def test_what_has_no_one_finite_axis_is_not_drawn(release_path: Path) -> None:
+    with open_release(release_path) as toy:
+        plane = toy.measure(["x", "y"], [[-1, 1], [0, 50]])
+        flow = toy.measure("x", [-1, 0, 1], flow=True)
+    with pytest.raises(ObservableError, match=r"expected one axis with finite edges to draw; found 2 axes"):
+        plots.spectrum(plane, ax=Figure().subplots())
+    with pytest.raises(ObservableError, match=r"found under- or overflow: draw measurement\.inner\(\)"):
+        plots.ratio(flow, ax=Figure().subplots())
+    plots.ratio(flow.inner(), ax=Figure().subplots())

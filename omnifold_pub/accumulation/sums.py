@@ -17,8 +17,8 @@ from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators.base import SumStatistic
 from omnifold_pub.format.reading import cores
 from omnifold_pub.format.tiles import chunk_bytes, tiles
-from omnifold_pub.observables.blocks import Block, UndefinedValuesError
-from omnifold_pub.observables.events import compute, definition_text, refuse_undefined
+from omnifold_pub.observables.blocks import Block, UndefinedValuesError, count_undefined
+from omnifold_pub.observables.events import definition_text
 from omnifold_pub.progress import Progress, silent
 from omnifold_pub.statistics.resampling import poisson_multiplicities
 from omnifold_pub.statistics.sums import BinIndex
@@ -140,16 +140,8 @@ class Pass:
 
     def count_undefined(self, error: UndefinedValuesError) -> ObservableError:
         """Go over all events again, for an error that says how many are undefined."""
-        count, first = 0, 0
-        for start, stop in self.blocks():
-            block = Block(self.source.events(start, stop))
-            bad = compute(error.definition, block.events).undefined
-            if error.where is not None:
-                bad = bad & block.selected(error.where)
-            if bad.any() and not count:
-                first = start + int(np.flatnonzero(bad)[0])
-            count += int(bad.sum())
-        return refuse_undefined(error.definition, count, self.source.size, first)
+        blocks = ((start, Block(self.source.events(start, stop))) for start, stop in self.blocks())
+        return count_undefined(error, blocks, self.source.size)
 
     def check_functions(self) -> None:
         """See to it that functions of users depend on each event alone, since they are given some at a time.

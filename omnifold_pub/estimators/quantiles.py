@@ -12,16 +12,8 @@ from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators.base import EventStatistic, UnitOf
 from omnifold_pub.estimators.histogram import make_axes
 from omnifold_pub.messages import shorten
-from omnifold_pub.observables.blocks import Block, UndefinedValuesError
-from omnifold_pub.observables.events import (
-    Definition,
-    Events,
-    NanRule,
-    check_rule,
-    compute,
-    definition_text,
-    refuse_undefined,
-)
+from omnifold_pub.observables.blocks import evaluate
+from omnifold_pub.observables.events import Definition, Events, NanRule, check_rule, definition_text
 
 __all__ = ["Quantiles"]
 
@@ -90,13 +82,7 @@ class Quantiles(EventStatistic):
 
     def prepare(self, events: Events) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
         """Sort the events and return a function of their weights."""
-        block = Block(events)
-        try:
-            values = block.values(self.observable, self.where, self.nan)
-        except UndefinedValuesError:
-            bad = compute(self.observable, events).undefined
-            rows = np.flatnonzero(bad if self.where is None else bad & block.selected(self.where))
-            raise refuse_undefined(self.observable, len(rows), events.size, int(rows[0])) from None
+        values = evaluate(self.observable, events, where=self.where, nan=self.nan)
         order = np.argsort(values, kind="stable")
         order = order[: len(values) - int(np.isnan(values).sum())]  # NaN is sorted to the end
         ordered = values[order]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.messages import shorten
-from omnifold_pub.observables.events import Definition, Events, NanRule, Values, compute, definition_text
+from omnifold_pub.observables.events import (
+    Definition,
+    Events,
+    NanRule,
+    Values,
+    check_rule,
+    compute,
+    definition_text,
+)
 
-__all__ = ["Block", "UndefinedValuesError"]
+__all__ = ["Block", "UndefinedValuesError", "count_undefined", "evaluate"]
 
 _FUNCTIONS = threading.Lock()
 """Functions of users run one at a time: nobody asks them to be safe in threads."""
@@ -98,3 +107,59 @@ class Block:
         if nan == "error" and (result.undefined & passed).any():
             raise UndefinedValuesError(definition, where)
         return np.where(passed, result.values, np.nan)
+
+
+def count_undefined(error: UndefinedValuesError, blocks: Iterable[tuple[int, Block]], size: int) -> ObservableError:
+    """Return the error that says for how many events an observable is undefined.
+
+    Parameters
+    ----------
+    error : UndefinedValuesError
+        What is undefined.
+    blocks : iterable of (int, Block)
+        All events, behind the row of the first of each block.
+    size : int
+        Their number.
+    """
+    rows: list[int] = []
+    count = 0
+    for start, block in blocks:
+        bad = compute(error.definition, block.events).undefined
+        if error.where is not None:
+            bad = bad & block.selected(error.where)
+        count += int(bad.sum())
+        rows += (start + np.flatnonzero(bad)[:1]).tolist()
+    return ObservableError(
+        f"observable {definition_text(error.definition)!r} is NaN for {count} of {size} events that have all its "
+        f'columns, the first in row {rows[0]}; mend the definition, or leave these events out with nan="drop"'
+    )
+
+
+def evaluate(
+    definition: Definition, events: Events, *, where: Definition | None = None, nan: NanRule = "error"
+) -> NDArray[np.float64]:
+    """Compute an observable for all events at once, see `omnifold_pub.observables.events.compute`.
+
+    Parameters
+    ----------
+    where : str or callable, optional
+        Selection.
+    nan : {"error", "drop"}
+        What to do with a NaN that is not due to an absent object: raise, or leave the event out.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``value[event]``, float64; NaN for events without the observable, or not selected.
+
+    Raises
+    ------
+    ObservableError
+        If it cannot be computed, or is undefined for a selected event under ``nan="error"``.
+    """
+    check_rule(nan)
+    block = Block(events)
+    try:
+        return block.values(definition, where, nan)
+    except UndefinedValuesError as error:
+        raise count_undefined(error, [(0, block)], events.size) from None

@@ -23,8 +23,6 @@ __all__ = [
     "columns_used",
     "compute",
     "definition_text",
-    "evaluate",
-    "refuse_undefined",
 ]
 
 Definition = str | Callable[[Mapping[str, NDArray[np.float32]]], NDArray[Any]]
@@ -202,22 +200,6 @@ def compute(definition: Definition, events: Events) -> Values:
     return Values(values, undefined)
 
 
-def refuse_undefined(definition: Definition, count: int, events: int, first: int) -> ObservableError:
-    """Return the error of an observable that is NaN for events that have all its columns.
-
-    Parameters
-    ----------
-    count, events : int
-        Events for which it is, of how many.
-    first : int
-        Row of the first.
-    """
-    return ObservableError(
-        f"observable {definition_text(definition)!r} is NaN for {count} of {events} events that have all its columns, "
-        f'the first in row {first}; mend the definition, or leave these events out with nan="drop"'
-    )
-
-
 def check_rule(nan: NanRule) -> None:
     """Refuse what is no rule for undefined values.
 
@@ -229,29 +211,3 @@ def check_rule(nan: NanRule) -> None:
     if nan not in ("error", "drop"):
         msg = f'nan: expected "error" or "drop"; found {shorten(nan)}'
         raise ObservableError(msg)
-
-
-def evaluate(definition: Definition, events: Events, *, nan: NanRule = "error") -> NDArray[np.float64]:
-    """Compute an observable for every event, see `compute`; undefined values are an error or dropped.
-
-    Parameters
-    ----------
-    nan : {"error", "drop"}
-        What to do with a NaN that is not due to an absent object: raise, or leave the event out.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``value[event]``, float64; NaN for events without the observable.
-
-    Raises
-    ------
-    ObservableError
-        As `compute`, and for an undefined value under ``nan="error"``.
-    """
-    check_rule(nan)
-    result = compute(definition, events)
-    if nan == "error" and result.undefined.any():
-        rows = np.flatnonzero(result.undefined)
-        raise refuse_undefined(definition, len(rows), events.size, int(rows[0]))
-    return result.values

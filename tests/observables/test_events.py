@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import ObservableError
-from omnifold_pub.observables.events import Events, definition_text, evaluate
+from omnifold_pub.observables.blocks import evaluate
+from omnifold_pub.observables.events import Events, definition_text
 from omnifold_pub.observables.momenta import FourMomentum
 
 Columns = Mapping[str, NDArray[np.float32]]

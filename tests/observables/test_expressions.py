@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import ObservableError
-from omnifold_pub.observables.events import Events, evaluate
+from omnifold_pub.observables.blocks import evaluate
+from omnifold_pub.observables.events import Events
 from omnifold_pub.observables.expressions import FUNCTIONS, parse
 
 Array = NDArray[Any]

@@ -165,18 +165,12 @@ class _Evaluator:
 
     def effective(self, sizes: Sequence[int]) -> Array:
         """Return the effective events behind each number."""
-        found = (
-            iter(())
-            if self.sums is None
-            else iter(
-                s.effective(w, w2)
-                for s, w, w2 in zip(
-                    self.summed, self.split(self.sums.nominal), self.split(self.sums.squares), strict=True
-                )
-            )
-        )
+        found: dict[int, Array] = {}
+        if self.sums is not None:
+            parts = zip(self.summed, self.split(self.sums.nominal), self.split(self.sums.squares), strict=True)
+            found = {id(statistic): statistic.effective(w, w2) for statistic, w, w2 in parts}
         pairs = zip(self.statistics, sizes, strict=True)
-        return np.concatenate([np.full(n, np.nan) if isinstance(s, EventStatistic) else next(found) for s, n in pairs])
+        return np.concatenate([found.get(id(statistic), np.full(size, np.nan)) for statistic, size in pairs])
 
 
 def _check_finite(statistics: Sequence[Statistic], values: Sequence[Array], which: str) -> None:

@@ -7,26 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators.base import BinnedStatistic, Layer, UnitOf
 from omnifold_pub.estimators.histogram import Histogram
 from omnifold_pub.estimators.profile import Profile
-from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis
 from omnifold_pub.observables.blocks import Block
 from omnifold_pub.observables.events import Definition
 
 __all__ = ["Inner", "inner_bins", "without_flow"]
-
-
-def _inner_axis(axis: Axis) -> Axis:
-    bins = axis.inner
-    if bins.stop <= bins.start:
-        msg = f"axis {shorten(axis.name)}: expected a bin between finite edges; found {axis.edges.tolist()}"
-        raise ObservableError(msg)
-    edges = axis.edges[bins.start : bins.stop + 1]
-    edges.flags.writeable = False
-    return replace(axis, edges=edges)
 
 
 def inner_bins(axes: tuple[Axis, ...]) -> NDArray[np.intp]:
@@ -68,7 +56,7 @@ class Inner(BinnedStatistic):
     axes: tuple[Axis, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(map(_inner_axis, self.whole.axes)))
+        object.__setattr__(self, "axes", tuple(axis.without_flow() for axis in self.whole.axes))
         object.__setattr__(self, "name", self.name or self.whole.name)
 
     @property
@@ -118,7 +106,7 @@ def without_flow(statistic: BinnedStatistic) -> BinnedStatistic:
     """
     if all(np.isfinite(axis.edges).all() for axis in statistic.axes):
         return statistic
-    axes = tuple(map(_inner_axis, statistic.axes))
+    axes = tuple(axis.without_flow() for axis in statistic.axes)
     if isinstance(statistic, Histogram) and not statistic.normalise:
         return replace(statistic, observables=statistic.definitions, bins=axes, flow=False)
     if isinstance(statistic, Profile):

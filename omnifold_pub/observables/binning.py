@@ -149,6 +149,22 @@ class Axis(Sequence[tuple[float, float]]):
         edges.flags.writeable = False
         return replace(self, edges=edges)
 
+    def without_flow(self) -> Axis:
+        """Return the axis of the bins between finite edges.
+
+        Raises
+        ------
+        ObservableError
+            If there is none.
+        """
+        inner = self.inner
+        if inner.stop <= inner.start:
+            msg = f"axis {shorten(self.name)}: expected a bin between finite edges; found {self.edges.tolist()}"
+            raise ObservableError(msg)
+        edges = self.edges[inner.start : inner.stop + 1]
+        edges.flags.writeable = False
+        return replace(self, edges=edges)
+
     @property
     def inner(self) -> slice:
         """Bins that are neither underflow nor overflow."""

@@ -53,12 +53,8 @@ def hist_of(measured: Measured) -> hist.Hist[Any]:
         raise ObservableError(msg)
     axes: list[Any] = []
     for axis, name in zip(statistic.axes, _names(statistic.axes), strict=True):
-        inner = axis.inner
-        if inner.stop <= inner.start:
-            msg = f"axis {shorten(axis.name)}: expected a bin between finite edges; found {axis.edges.tolist()}"
-            raise ObservableError(msg)
-        under, over = inner.start > 0, inner.stop < len(axis)
-        finite = axis.edges[inner.start : inner.stop + 1]
+        finite = axis.without_flow().edges
+        under, over = axis.inner.start > 0, axis.inner.stop < len(axis)
         axes.append(hist.axis.Variable(finite, name=name, label=axis.label, underflow=under, overflow=over))
     metadata = {
         "unit": measured.units[0],

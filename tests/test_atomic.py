@@ -19,6 +19,7 @@ HOLDING = """
 import sys, time
 from pathlib import Path
 from omnifold_pub.atomic import replacing_all
+from tests.conftest import open_files
 with replacing_all([Path(sys.argv[1])]) as (temporary,):
     temporary.write_text("half")
     print(temporary.name, flush=True)
@@ -172,14 +173,14 @@ def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - iterdir opens it too
+    before = open_files(tmp_path)
     with replacing_all([tmp_path / "a", tmp_path / "b"]):
         pass
     with pytest.raises(FileNotFoundError), replacing_all([tmp_path / "a"]) as (temporary,):
         temporary.unlink()
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "nowhere" / "x"):
         pass
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert open_files(tmp_path) == before
 
 
 def test_half_written_files_are_removed_and_whole_ones_kept(tmp_path: Path) -> None:

@@ -13,10 +13,7 @@ import pytest
 
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.format.bytes_source import Descriptors, LocalSource
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - iterdir opens it too
+from tests.conftest import open_files
 
 
 @pytest.fixture
@@ -29,16 +26,16 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_few_of_many_are_open(files: list[Path]) -> None:
-    before = open_files()
+    before = open_files(files[0].parent)
     descriptors = Descriptors(5)
     sources = [LocalSource(path, descriptors) for path in files]
-    assert open_files() == before + 5
+    assert open_files(files[0].parent) == before + 5
     for _ in range(2):
         assert [source.read(3990, 100) for source in sources] == [bytes([number]) * 10 for number in range(50)]
-        assert open_files() == before + 5
+        assert open_files(files[0].parent) == before + 5
     for source in sources:
         source.close()
-    assert open_files() == before
+    assert open_files(files[0].parent) == before
 
 
 def test_nobody_who_reads_gets_another_files_bytes(files: list[Path]) -> None:
@@ -74,25 +71,25 @@ def test_nobody_who_reads_gets_another_files_bytes(files: list[Path]) -> None:
 
 
 def test_a_lent_descriptor_is_closed_by_who_has_it(files: list[Path]) -> None:
-    before, descriptors = open_files(), Descriptors(1)
+    before, descriptors = open_files(files[0].parent), Descriptors(1)
     key = descriptors.new_key()
     with descriptors.lend(key, lambda: os.open(files[7], os.O_RDONLY)) as descriptor:
         descriptors.drop(key)
         assert os.pread(descriptor, 3, 0) == b"\x07\x07\x07"
         with descriptors.lend(descriptors.new_key(), lambda: os.open(files[8], os.O_RDONLY)) as other:
             assert other != descriptor
-    assert open_files() == before + 1  # the other is kept for the next time
+    assert open_files(files[0].parent) == before + 1  # the other is kept for the next time
 
 
 def test_nothing_is_left_open_by_who_forgets_to_close(files: list[Path]) -> None:
     gc.collect()
-    before = open_files()
+    before = open_files(files[0].parent)
     descriptors = Descriptors()
     sources = [LocalSource(path, descriptors) for path in files[:5]]
-    assert open_files() == before + 5
+    assert open_files(files[0].parent) == before + 5
     del descriptors, sources
     gc.collect()
-    assert open_files() == before
+    assert open_files(files[0].parent) == before
 
 
 @pytest.mark.parametrize("how", ["replaced", "rewritten", "a pipe", "gone"])
@@ -108,10 +105,10 @@ def test_a_file_that_is_another_when_it_is_opened_again_is_an_error(files: list[
         elif how == "a pipe":
             os.mkfifo(files[0])
     expected = "No such file" if how == "gone" else "was changed or replaced while it was read; open the release again"
-    before = open_files()
+    before = open_files(files[0].parent)
     with pytest.raises(ReleaseError, match=rf"0\.bin: .*{expected}"):
         first.read(0, 10)
-    assert open_files() == before
+    assert open_files(files[0].parent) == before
     assert second.read(0, 2) == b"\x01\x01"
 
 

@@ -43,9 +43,12 @@ def children() -> set[int]:
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     """Whatever a test does: no process, no descriptor and no thread more than before."""
-    gc_safe = children(), len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208 - descriptors
+    before = children(), len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208 - descriptors
     yield
-    assert (children(), len(os.listdir("/proc/self/fd")), threading.active_count()) == gc_safe  # noqa: PTH208
+    after = children(), len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
+    assert after[0] == before[0]
+    assert after[1] <= before[1]  # what an earlier test forgot may be closed meanwhile
+    assert after[2] <= before[2]
 
 
 def crash(signum: int) -> Callable[[str], Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from omnifold_pub.format.documents import encode_document
 from omnifold_pub.format.reading import StoredFile
 from omnifold_pub.format.store import Store, open_store, read_document
 from omnifold_pub.format.writing import ReleaseWriter
-from tests.conftest import make_result
+from tests.conftest import make_result, open_files
 
 SHARD = 70
 
@@ -51,10 +50,6 @@ def copied(parts: Path, tmp_path: Path) -> Path:
     for file in parts.parent.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     return tmp_path / parts.name
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - iterdir opens it too
 
 
 def test_files_are_in_the_order_of_their_events(store: Store) -> None:
@@ -129,11 +124,11 @@ def test_a_single_file_is_a_release_too(release_path: Path, result: UnfoldingRes
 
 
 def test_files_are_closed_at_the_end(parts: Path) -> None:
-    before = open_files()
+    before = open_files(parts.parent)
     with open_store(parts) as store:
         array = store.arrays["event_id"]
-        assert open_files() >= before + len(store.parts)
-    assert open_files() == before
+        assert open_files(parts.parent) >= before + len(store.parts)
+    assert open_files(parts.parent) == before
     with pytest.raises(ReleaseError, match="the release is closed; open it again"):
         array.read()
 
@@ -156,11 +151,11 @@ def test_a_damaged_part_is_one_clear_error_and_leaves_no_file_open(
 ) -> None:
     last = copied.with_name(json.loads(copied.read_text())["files"][-1]["file"])
     spoil(last)
-    before = open_files()
+    before = open_files(copied.parent)
     with pytest.raises(ReleaseError, match=message) as caught:
         open_store(copied)
     assert last.name in str(caught.value)
-    assert open_files() == before
+    assert open_files(copied.parent) == before
 
 
 def test_the_files_can_be_given(copied: Path) -> None:
@@ -190,10 +185,10 @@ def document_file(path: Path, array: np.ndarray) -> Path:
     ],
 )
 def test_metadata_that_are_no_document_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
-    before = open_files()
+    before = open_files(tmp_path)
     with pytest.raises(ReleaseError, match=f"x.h5: /metadata: .*{message}"):
         open_store(document_file(tmp_path / "x.h5", array))
-    assert open_files() == before
+    assert open_files(tmp_path) == before
 
 
 def test_an_hdf5_file_without_metadata_is_no_release(tmp_path: Path) -> None:

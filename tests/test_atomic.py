@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from omnifold_pub.atomic import ErrorKeepingFile, remove_parts, replacing, replacing_all
+from tests.conftest import open_files
 
 HOLDING = """
 import sys, time
 from pathlib import Path
 from omnifold_pub.atomic import replacing_all
-from tests.conftest import open_files
 with replacing_all([Path(sys.argv[1])]) as (temporary,):
     temporary.write_text("half")
     print(temporary.name, flush=True)

@@ -28,6 +28,7 @@ def quick_inputs(tmp_path_factory: pytest.TempPathFactory, zjets: Path, quick_an
     return folder
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_release_pictures_and_summary(
     tmp_path: Path, quick_inputs: Path, quick_run: tuple[Path, UnfoldingResult]
 ) -> None:

@@ -267,7 +267,7 @@ class Release(Contents):
 
         def content(source: EventSet, dataset: str | None = None) -> NDArray[np.float64]:
             weighted = source if dataset is None else replace(source, nominal=self._array(dataset))
-            return one.finish(accumulate(Pass(weighted, [one]), worker=in_threads()).nominal[:, np.newaxis])[:, 0]
+            return one.finish(accumulate(Pass(weighted, [one]), worker=self._worker).nominal[:, np.newaxis])[:, 0]
 
         stored = f"{layout.CLOSURE}/{test}/{layout.UNFOLDED}" if entry["unfolded"] == "stored" else None
         target = (

@@ -201,7 +201,7 @@ def test_a_server_that_fails_at_once_is_one_clear_error(mode: str, expected: str
     assert server.requests <= 3
 
 
-@pytest.mark.parametrize("when", ["inspecting", "reading"])
+@pytest.mark.parametrize("when", ["inspecting", pytest.param("reading", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("mode", "expected"), (WRONG | CHANGED).items(), ids=WRONG | CHANGED)
 def test_a_server_that_fails_later_is_one_clear_error(
     mode: str, expected: str, when: str, server: RangeServer, monkeypatch: pytest.MonkeyPatch
@@ -353,6 +353,7 @@ def test_damaged_files_are_refused_alike(seed: int, folder: Path, tmp_path: Path
         assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.slow
 def test_where_there_is_no_fork_a_new_interpreter_asks_for_the_bytes(
     server: RangeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

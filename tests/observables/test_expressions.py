@@ -504,6 +504,7 @@ def test_attacks_end_in_a_value_or_an_observable_error(text: str, planted: list[
     survives(text, planted)
 
 
+@pytest.mark.slow
 @settings(FUZZ, max_examples=1500)
 @given(text=mutated_attacks())
 def test_mutated_attacks_end_in_a_value_or_an_observable_error(text: str, planted: list[str]) -> None:

@@ -160,6 +160,7 @@ def toy_measurement(contents: NDArray[np.float64], replicas: NDArray[np.float64]
     )
 
 
+@pytest.mark.slow
 def test_the_true_theory_is_rejected_as_often_as_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """With 12 replicas of 4 bins the naive chi2 rejects the truth far too often; the p-value must know that."""
     monkeypatch.setattr(inference, "_TOYS", 1000)

@@ -26,6 +26,7 @@ def numbers(pattern: str, text: str) -> list[float]:
     return [float(number) for number in found.groups()]
 
 
+@pytest.mark.slow
 def test_publishing_is_measured_against_plain_h5py(project: Path, tmp_path: Path) -> None:
     text = run(project, "bench_publish.py", *SIZE, "--folder", str(tmp_path))
     (values,) = numbers(r"^2000 events x 20 members, 24 columns, ([\d.]+) MB of values", text)

@@ -206,6 +206,7 @@ def test_what_is_no_run_directory_is_refused(tmp_path: Path) -> None:
         collect(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_failing_training_is_reported_and_finished_ones_are_kept(
     tmp_path: Path, quick_analysis: WriteAnalysis
 ) -> None:

@@ -142,6 +142,7 @@ def test_one_flipped_bit_in_a_chunk_is_found_by_its_checksum(sound: Path, tmp_pa
     assert_unreadable(path, f"/{name}: cannot be read, the file is damaged (a checksum does not fit)")
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_found_or_changes_no_data(sound: Path, tmp_path: Path) -> None:
     def values(path: Path) -> dict[str, bytes]:
         with h5py.File(path) as file:

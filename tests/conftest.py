@@ -63,6 +63,28 @@ def zjets_document() -> dict[str, Any]:
     return document
 
 
+def change(*steps: str | int, to: object) -> Callable[[Any], None]:
+    """Return what puts something at a place of a document."""
+
+    def apply(document: Any) -> None:
+        for step in steps[:-1]:
+            document = document[step]
+        document[steps[-1]] = to
+
+    return apply
+
+
+def drop(*steps: str | int) -> Callable[[Any], None]:
+    """Return what takes a place out of a document."""
+
+    def apply(document: Any) -> None:
+        for step in steps[:-1]:
+            document = document[step]
+        del document[steps[-1]]
+
+    return apply
+
+
 def open_files(folder: Path) -> int:
     """Return how many descriptors of this process are files of a folder; what else is open is others' business."""
     found = 0

@@ -18,6 +18,7 @@ from referencing import Registry
 
 from omnifold_pub.schemas import SCHEMA_VERSION
 from omnifold_pub.validate.findings import Finding, Report
+from tests.conftest import change, drop
 
 Schema = dict[str, Any]
 Load = Callable[[str], Schema]
@@ -177,24 +178,6 @@ def test_no_key_may_be_missing_or_unknown(load: Load, name: str) -> None:
     for key in document:
         assert not check.is_valid({k: value for k, value in document.items() if k != key}), key
     assert not check.is_valid(document | {"extra": 1})
-
-
-def change(*steps: str | int, to: object) -> Callable[[Any], None]:
-    def apply(document: Any) -> None:
-        for step in steps[:-1]:
-            document = document[step]
-        document[steps[-1]] = to
-
-    return apply
-
-
-def drop(*steps: str | int) -> Callable[[Any], None]:
-    def apply(document: Any) -> None:
-        for step in steps[:-1]:
-            document = document[step]
-        del document[steps[-1]]
-
-    return apply
 
 
 WRONG = [

@@ -14,7 +14,7 @@ from omnifold_pub.estimators.base import BinnedStatistic, Label, Layer, UnitOf, 
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis, Bins
 from omnifold_pub.observables.blocks import Block
-from omnifold_pub.observables.events import Definition, NanRule, check_rule, definition_text
+from omnifold_pub.observables.events import Definition, NanRule, check_definition, check_rule, definition_text
 
 __all__ = ["Histogram", "bin_numbers", "make_axes"]
 
@@ -32,9 +32,7 @@ def make_axes(
     several = isinstance(observables, list | tuple)
     wanted = cast("tuple[Definition, ...]", tuple(cast("Sequence[Any]", observables)) if several else (observables,))
     for definition in wanted:
-        if not isinstance(definition, str) and not callable(definition):
-            msg = f"an observable is a column name, an expression or a function; found {shorten(definition)}"
-            raise ObservableError(msg)
+        check_definition(definition)
     binnings: tuple[Any, ...] = tuple(cast("Sequence[Any]", bins)) if several else (bins,)
     if not wanted or len(binnings) != len(wanted):
         msg = f"expected bins for each of {len(wanted)} observables; found {len(binnings)}: {shorten(bins)}"

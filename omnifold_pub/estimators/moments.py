@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators.base import Layer, SumStatistic, UnitOf, effective_events, quotient
-from omnifold_pub.estimators.histogram import make_axes
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.blocks import Block
-from omnifold_pub.observables.events import Definition, NanRule, check_rule, definition_text
+from omnifold_pub.observables.events import Definition, NanRule, check_definition, check_rule, definition_text
 
 __all__ = ["Moments"]
 
@@ -57,7 +56,7 @@ class Moments(SumStatistic):
 
     def __post_init__(self) -> None:
         check_rule(self.nan)
-        make_axes(self.observable, [0, 1])  # refuses what is no observable
+        check_definition(self.observable)
         orders = tuple(self.orders)
         if not orders or not all(type(k) is int and 1 <= k <= _MAX_ORDER for k in orders):
             msg = f"moments: expected orders from 1 to {_MAX_ORDER}; found {shorten(self.orders)}"

@@ -12,7 +12,7 @@ from omnifold_pub.estimators.base import BinnedStatistic, Label, Layer, UnitOf, 
 from omnifold_pub.estimators.histogram import bin_numbers, make_axes
 from omnifold_pub.observables.binning import Axis, Bins
 from omnifold_pub.observables.blocks import Block
-from omnifold_pub.observables.events import Definition, NanRule, check_rule, definition_text
+from omnifold_pub.observables.events import Definition, NanRule, check_definition, check_rule, definition_text
 
 __all__ = ["Profile"]
 
@@ -52,7 +52,7 @@ class Profile(BinnedStatistic):
 
     def __post_init__(self) -> None:
         check_rule(self.nan)
-        make_axes(self.observable, [0, 1])  # refuses what is no observable
+        check_definition(self.observable)
         definitions, axes = make_axes(self.by, self.bins)
         object.__setattr__(self, "definitions", definitions)
         object.__setattr__(self, "axes", tuple(axis.with_flow() for axis in axes) if self.flow else axes)

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators.base import EventStatistic, UnitOf
-from omnifold_pub.estimators.histogram import make_axes
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.blocks import evaluate
-from omnifold_pub.observables.events import Definition, Events, NanRule, check_rule, definition_text
+from omnifold_pub.observables.events import Definition, Events, NanRule, check_definition, check_rule, definition_text
 
 __all__ = ["Quantiles"]
 
@@ -55,7 +54,7 @@ class Quantiles(EventStatistic):
 
     def __post_init__(self) -> None:
         check_rule(self.nan)
-        make_axes(self.observable, [0, 1])  # refuses what is no observable
+        check_definition(self.observable)
         try:
             probabilities = tuple(float(p) for p in self.probabilities)
         except (TypeError, ValueError):

@@ -19,6 +19,7 @@ __all__ = [
     "Events",
     "NanRule",
     "Values",
+    "check_definition",
     "check_rule",
     "columns_used",
     "compute",
@@ -174,9 +175,7 @@ def compute(definition: Definition, events: Events) -> Values:
         used = columns_used(definition, events)
         result = np.asarray(events[definition]) if definition in events else parse(definition)(events)
     else:
-        if not callable(definition):
-            msg = f"an observable is a column name, an expression or a function; found {shorten(definition)}"
-            raise ObservableError(msg)
+        check_definition(definition)
         recording = _Recording(events)
         try:
             result = np.asarray(definition(recording))
@@ -198,6 +197,19 @@ def compute(definition: Definition, events: Events) -> Values:
         for column in used:
             undefined &= ~np.isnan(events[column])
     return Values(values, undefined)
+
+
+def check_definition(definition: Definition) -> None:
+    """Refuse what is neither text nor a function.
+
+    Raises
+    ------
+    ObservableError
+        If it is neither.
+    """
+    if not isinstance(definition, str) and not callable(definition):
+        msg = f"an observable is a column name, an expression or a function; found {shorten(definition)}"
+        raise ObservableError(msg)
 
 
 def check_rule(nan: NanRule) -> None:

@@ -227,7 +227,7 @@ class Release(Contents):
             place = self.path.absolute() if isinstance(self.path, Path) else self.path
             cluster = Cluster(scheduler, Origin(place, self._identity, _opened_elsewhere), data.sources)
             found = evaluate_statistics(statistics, data, worker=cluster.sums, caller=cluster.calls, progress=progress)
-        check_validity(statistics, found, self.metadata, self._own)
+        check_validity(statistics, found, self.metadata, data.events)
         return {
             "nominal": found.nominal,
             "results": found.results,

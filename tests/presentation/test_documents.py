@@ -23,6 +23,7 @@ from omnifold_pub.estimators import Custom, Histogram, Moments, Ratio
 from omnifold_pub.presentation.recipes import statistic_document
 from omnifold_pub.schemas import SCHEMA_VERSION, check, load_schema
 from omnifold_pub.statistics.components import Component, ComponentResult
+from tests.conftest import change, drop
 
 Document = dict[str, Any]
 
@@ -266,24 +267,6 @@ def test_another_class_is_named(measurement: Measurement) -> None:
 
 
 # Damage
-
-
-def change(*steps: str | int, to: object) -> Callable[[Any], None]:
-    def apply(document: Any) -> None:
-        for step in steps[:-1]:
-            document = document[step]
-        document[steps[-1]] = to
-
-    return apply
-
-
-def drop(*steps: str | int) -> Callable[[Any], None]:
-    def apply(document: Any) -> None:
-        for step in steps[:-1]:
-            document = document[step]
-        del document[steps[-1]]
-
-    return apply
 
 
 def scale(*steps: str | int, by: float) -> Callable[[Any], None]:

@@ -90,31 +90,33 @@ def _by_events(leaf: SumStatistic, limit: ValidRange, source: EventSet) -> str |
     return "all" if needed <= _columns(leaf.used, source) else None
 
 
-def _out_of_ranges(statistic: Statistic, size: int, limits: Limits, source: EventSet) -> Iterator[tuple[Mask, str]]:
-    """Yield which bins are outside of a range, and how."""
-    watched: list[tuple[_Outside, str]] = []
-    for leaf in _leaves(statistic):
+def _out_of_ranges(
+    statistics: Sequence[Statistic], sizes: Sequence[int], limits: Limits, source: EventSet
+) -> Iterator[tuple[int, Mask, str]]:
+    """Yield the number of a statistic, which of its bins are outside of a range, and how."""
+    watched: list[tuple[int, _Outside, str]] = []
+    for place, leaf in ((place, leaf) for place, statistic in enumerate(statistics) for leaf in _leaves(statistic)):
         for limit in limits.ranges:
             axes = zip(leaf.definitions, leaf.axes, strict=True) if isinstance(leaf, Histogram | Profile) else ()
             own = [number for number, (d, _) in enumerate(axes) if same_expression(d, limit.expression)]
             for number in own:
                 axis_bins = np.indices([len(axis) for axis in leaf.axes])[number].ravel()  # type: ignore[attr-defined]
                 axis = leaf.axes[number]  # type: ignore[attr-defined]
-                yield limit.reached_beyond(axis)[axis_bins], f"reaches beyond {limit}"
+                yield place, limit.reached_beyond(axis)[axis_bins], f"reaches beyond {limit}"
             rule = None if own else _by_events(leaf, limit, source)
             if rule is not None:
-                watched.append((_Outside(leaf, limit), rule))
+                watched.append((place, _Outside(leaf, limit), rule))
     if not watched:
         return
-    # Nominal weights and columns alone are read again: little beside the families.
-    counters = [counter for counter, _ in watched]
+    # Nominal weights and columns alone are read again, once for all: little beside the families.
+    counters = [counter for _, counter, _ in watched]
     squares = accumulate(Pass(source, counters), worker=in_threads()).squares
     ends = np.cumsum([sum(counter.groups) for counter in counters])
-    for (counter, rule), sums in zip(watched, np.split(squares, ends[:-1]), strict=True):
+    for (place, counter, rule), sums in zip(watched, np.split(squares, ends[:-1]), strict=True):
         inside, outside = sums.reshape(2, -1)
         found = outside > 0 if rule == "some" else (outside > 0) & (inside == 0)
-        mask = np.broadcast_to(found, (size,)) if len(found) == 1 else found
-        yield mask, f"holds {'' if rule == 'some' else 'only '}events outside of {counter.limit}"
+        mask = np.broadcast_to(found, (sizes[place],)) if len(found) == 1 else found
+        yield place, mask, f"holds {'' if rule == 'some' else 'only '}events outside of {counter.limit}"
 
 
 def _number(value: float) -> str:
@@ -171,10 +173,10 @@ def find_violations(
                 wrong.setdefault(int(i), []).append(
                     f"{events} effective data events of at least {limits.data_events:,.10g}"
                 )
-        for mask, how in _out_of_ranges(statistic, size, limits, source):
-            for i in np.flatnonzero(mask):
-                wrong.setdefault(int(i), []).append(how)
         everything.append(wrong)
+    for place, mask, how in _out_of_ranges(statistics, found.sizes, limits, source):
+        for i in np.flatnonzero(mask):
+            everything[place].setdefault(int(i), []).append(how)
     return everything
 
 

@@ -14,6 +14,7 @@ from omnifold_pub.unfold import store
 from omnifold_pub.unfold.collection import collect
 from omnifold_pub.unfold.result import UnfoldingResult
 from omnifold_pub.unfold.run import Campaign
+from omnifold_pub.unfold.samples import sample_arrays
 from omnifold_pub.unfold.workers import available_cores, run_trainings
 
 __all__ = ["unfold"]
@@ -81,7 +82,7 @@ def _finish(campaign: Campaign, inputs: Inputs, workers: int, report: Progress) 
     """Do the trainings that are not on disk."""
     remove_parts(campaign.directory)
     remove_parts(campaign.trainings_folder)
-    arrays = store.sample_arrays(inputs)
+    arrays = sample_arrays(inputs)
     fingerprint = campaign.fingerprint(store.digest(arrays))
     remaining = campaign.remaining(fingerprint)
     header = {

@@ -16,6 +16,7 @@ from omnifold_pub.unfold.networks import network_file
 from omnifold_pub.unfold.plan import DATA_BOOTSTRAP, ENSEMBLE, MC_BOOTSTRAP, bootstrap_seed
 from omnifold_pub.unfold.result import UnfoldingResult
 from omnifold_pub.unfold.run import Campaign, inputs_path
+from omnifold_pub.unfold.samples import simulation_from
 
 __all__ = ["collect"]
 
@@ -82,7 +83,7 @@ def collect(run: str | Path, *, networks: bool = False) -> UnfoldingResult:
 
     prefix = "simulation/"
     simulated = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    simulation = store.simulation_from(simulated, tuple(header["observables"]))
+    simulation = simulation_from(simulated, tuple(header["observables"]))
     fiducial = simulation.pass_truth
     truth = simulation.particle_level.select(fiducial)
     return UnfoldingResult(

@@ -14,6 +14,7 @@ from omnifold_pub.errors import TrainingError
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.plan import Training
 from omnifold_pub.unfold.run import Campaign
+from omnifold_pub.unfold.samples import read_sample
 
 __all__ = ["available_cores", "run_trainings"]
 
@@ -48,7 +49,7 @@ def _work(training: Training, campaign: Campaign, fingerprint: str) -> None:
     """Do one training and store it."""
     from omnifold_pub.unfold.training import train
 
-    simulation, data = store.read_sample(campaign.inputs_path, training.variation)
+    simulation, data = read_sample(campaign.inputs_path, training.variation)
     try:
         trained = train(
             training,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnifold_pub.closure import closure_table, prior_theory
 from omnifold_pub.errors import InputError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import read_analysis
@@ -19,13 +20,12 @@ from omnifold_pub.progress import Progress, silent
 from omnifold_pub.publish import publish
 from omnifold_pub.reinterpret.comparison import compare
 from omnifold_pub.reinterpret.theory import Theory
-from omnifold_pub.release import Release, open_release
-from omnifold_pub.report import ClosureRow, Summary, write_summary
-from omnifold_pub.statistics.inference import squared_distance
+from omnifold_pub.release import open_release
+from omnifold_pub.report import Summary, write_summary
 from omnifold_pub.unfold.campaign import unfold
 from omnifold_pub.validate import validate
 
-__all__ = ["check_closure", "delta_phi_lj", "dimuon_mass", "prior_theory", "run_demo"]
+__all__ = ["CLOSURE_BINS", "delta_phi_lj", "dimuon_mass", "run_demo"]
 
 INPUTS = Path("tests/data/zjets")
 """Where the small samples are in a checkout."""
@@ -73,27 +73,6 @@ UNDECLARED: dict[str, Any] = {
 
 def _total(_: Mapping[str, NDArray[np.float32]], weights: NDArray[np.float64]) -> float:
     return float(weights.sum())
-
-
-def prior_theory(release: Release) -> Theory:
-    """Return the simulation before unfolding, as if it were a theory."""
-    columns = {name: release.events[name] for name in release.events}
-    return Theory.from_arrays(columns, release.prior_weights, unit=release.unit, name="MC prior")
-
-
-def check_closure(measurements: Mapping[str, Measurement], prior: Theory, truth: Theory) -> tuple[ClosureRow, ...]:
-    """Compare unfolded and prior spectra with the truth of the pseudo-data, with the published covariance.
-
-    The truth's own statistical fluctuations are those of the data, so no covariance is added for it.
-    """
-    rows = []
-    for name, measured in measurements.items():
-        expected, _ = truth.predict(measured)
-        before, _ = prior.predict(measured)
-        test = measured.chi2(expected)
-        distance = squared_distance(before - expected, measured.covariance())
-        rows.append(ClosureRow(name, test.bins, distance, test.chi2, test.p_value))
-    return tuple(rows)
 
 
 def run_demo(
@@ -151,7 +130,7 @@ def run_demo(
             report=report,
             measurement=measurement,
             comparison=compare(measurement, theory),
-            closure=check_closure(closures, prior, truth),
+            closure=closure_table(release, truth, observables=CLOSURE_BINS, nan="drop"),
             cross_section=release.estimate(_total),
             truth_cross_section=float(truth.weights.sum()),
             prior_cross_section=float(prior.weights.sum()),

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import base64
+import io
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from omnifold_pub.closure import ClosureTable
 from omnifold_pub.extras import require
 from omnifold_pub.measurement import Estimate, JointMeasurement
 from omnifold_pub.reinterpret.comparison import Comparison
+from omnifold_pub.training_summary import count_stops, iteration_rows, training_figure
 from omnifold_pub.validate import Report
 
-__all__ = ["ClosureRow", "Summary", "write_summary"]
-
-
-@dataclass(frozen=True)
-class ClosureRow:
-    """How near the unfolded spectrum of one observable is to the truth, and how near the prior was.
-
-    Attributes
-    ----------
-    observable : str
-        Column or expression.
-    bins : int
-        Number of bins.
-    prior, unfolded : float
-        chi2 to the truth, both with the published covariance.
-    p_value : float
-        Of the unfolded spectrum.
-    """
-
-    observable: str
-    bins: int
-    prior: float
-    unfolded: float
-    p_value: float
-
-    @property
-    def verdict(self) -> str:
-        """``nearer`` than the prior; ``as near`` if not further by more than chi2's own spread; else ``further``."""
-        if self.unfolded <= self.prior:
-            return "nearer"
-        return "as near" if self.unfolded <= self.prior + np.sqrt(2 * self.bins) else "further"
+__all__ = ["Summary", "write_summary"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +35,7 @@ class Summary:
         Observables that nobody declared, with the covariance between them.
     comparison : Comparison
         Theory against these.
-    closure : tuple of ClosureRow
+    closure : ClosureTable
         Unfolded against the truth of the pseudo-data.
     cross_section : Estimate
         Fiducial cross section.
@@ -79,15 +50,24 @@ class Summary:
     report: Report
     measurement: JointMeasurement
     comparison: Comparison
-    closure: tuple[ClosureRow, ...]
+    closure: ClosureTable
     cross_section: Estimate
     truth_cross_section: float
     prior_cross_section: float
     pictures: tuple[Path, ...]
 
 
-def _embedded(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+def _embedded(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _training_picture(diagnostics: list[dict[str, Any]]) -> str:
+    from omnifold_pub import plots
+
+    with plots.style():
+        drawn = io.BytesIO()
+        training_figure(diagnostics).savefig(drawn, format="svg", metadata={"Date": None})
+    return _embedded(drawn.getvalue(), "svg+xml")
 
 
 def write_summary(summary: Summary, path: Path) -> None:
@@ -96,7 +76,7 @@ def write_summary(summary: Summary, path: Path) -> None:
     Raises
     ------
     MissingExtraError
-        If Jinja2 is not installed.
+        If Jinja2 or, where trainings are to be drawn, matplotlib is not installed.
     """
     require("jinja2", extra="plot", purpose="Writing the summary")
     import jinja2
@@ -104,6 +84,7 @@ def write_summary(summary: Summary, path: Path) -> None:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(resources.files("omnifold_pub").joinpath("templates/summary.html").read_text())
     cross_section = summary.cross_section
+    diagnostics = summary.metadata["unfolding"].get("diagnostics", [])
     html = template.render(
         summary=summary,
         metadata=summary.metadata,
@@ -111,6 +92,10 @@ def write_summary(summary: Summary, path: Path) -> None:
         cross_section=float(cross_section.values()[0]),
         uncertainty=float(cross_section.uncertainties()[0]),
         budget=[(c, float(cross_section.uncertainties(c.name)[0])) for c in cross_section.components],
-        pictures=[(picture.stem, _embedded(picture)) for picture in summary.pictures],
+        pictures=[(picture.stem, _embedded(picture.read_bytes(), "png")) for picture in summary.pictures],
+        trainings=diagnostics,
+        iterations=iteration_rows(diagnostics),
+        stops=count_stops(diagnostics),
+        training_picture=_training_picture(diagnostics) if diagnostics else "",
     )
     path.write_text(html, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from omnifold_pub.cli import binning, depositing, describing, exporting, importing, producing, reading
+from omnifold_pub.cli import binning, campaign, depositing, describing, exporting, importing, inputs, producing, reading
 from omnifold_pub.cli.console import Group
 
 __all__ = ["main"]
@@ -21,9 +21,10 @@ def main() -> None:
 
 for _command in (
     producing.demo,
-    producing.unfold,
+    campaign.campaign,
     producing.publish,
     describing.metadata,
+    inputs.inputs,
     importing.import_,
     reading.validate,
     reading.verify,

@@ -1,4 +1,4 @@
-"""Commands of the publisher: demo, unfold, publish."""
+"""Commands of the publisher: demo, publish."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from omnifold_pub.cli.console import (
     workers_option,
 )
 
-__all__ = ["demo", "publish", "unfold"]
+__all__ = ["demo", "publish"]
 
 _folder = click.Path(file_okay=False, path_type=Path)
 
@@ -73,26 +73,6 @@ def demo(ctx: click.Context, inputs: Path, output: Path, workers: int | None) ->
     )
     if not result.report.valid:
         ctx.exit(EXIT_AT_FAULT)
-
-
-@click.command()
-@click.argument("analysis", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--run", type=_folder, required=True, help="Run directory: finished trainings are kept and reused there.")
-@workers_option
-def unfold(analysis: Path, run: Path, workers: int | None) -> None:
-    """Run all trainings that the ANALYSIS file (YAML) asks for.
-
-    Safe to interrupt: the same command goes on where it was and ends with the same weights.
-
-    Example: omnifold-pub unfold analysis.yaml --run build/run
-    """
-    from omnifold_pub.unfold.campaign import unfold as run_campaign
-
-    with progress_bars() as progress:
-        result = run_campaign(analysis, run, workers=workers, progress=progress)
-    members = sum(family.shape[1] for family in result.families.values())
-    click.echo(f"{run}: {result.event_id.shape[0]} events, {len(result.families)} families, {members} members")
-    click.echo(f"Publish them: omnifold-pub publish {run} release.h5")
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +15,13 @@ from omnifold_pub.observables.selection import Interval, Requirement
 from omnifold_pub.schemas import SCHEMA_VERSION, check
 from omnifold_pub.yaml_documents import read_document
 
-__all__ = ["Analysis", "ObservableInput", "parse_analysis", "read_analysis"]
+__all__ = ["Analysis", "ObservableInput", "luminosity_of", "parse_analysis", "read_analysis"]
 
 RESERVED_NAMES = frozenset({"nominal", "ensemble", "data_bootstrap", "mc_bootstrap", "event_sampling", "luminosity"})
-"""Names in a release that a variation must not take."""
+"""Names in a release that no systematic must take."""
+
+NAMED_INPUTS = ("variations", "backgrounds", "theory_weights", "generators", "priors", "closure")
+"""Sections of ``inputs`` whose entries have names, each of them unique over all of these sections."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,24 @@ class Analysis:
         """Return the path of an input entry's file."""
         return self.path.parent / str(entry["file"])
 
+    @property
+    def luminosity(self) -> float:
+        """Integrated luminosity in inverse units of the weights."""
+        return luminosity_of(self.document)
+
+
+def luminosity_of(document: Mapping[str, Any]) -> float:
+    """Return the integrated luminosity of an analysis file in inverse units of its weights.
+
+    Examples
+    --------
+    >>> luminosity_of({"luminosity": {"value": 139, "unit": "fb-1"}, "weight_unit": "pb"})
+    139000.0
+    """
+    luminosity = document["luminosity"]
+    per_pb = luminosity["value"] * (1000 if luminosity["unit"] == "fb-1" else 1)
+    return float(per_pb / (1000 if document["weight_unit"] == "fb" else 1))
+
 
 def read_analysis(path: str | Path) -> Analysis:
     """Read and check an analysis file.
@@ -123,6 +144,49 @@ def _observable(entry: dict[str, Any]) -> ObservableInput:
     )
 
 
+def _check_names(document: Mapping[str, Any], path: Path) -> None:
+    """Refuse systematics and backgrounds of one name, or of a name that the release has for something else."""
+    inputs = document["inputs"]
+    place: dict[str, str] = {}
+    for section in NAMED_INPUTS:
+        names = [entry["name"] for entry in inputs.get(section, [])]
+        if twice := repeated(names):
+            msg = f"{path}: inputs.{section}: expected unique names; found {', '.join(twice)} more than once"
+            raise AnalysisError(msg)
+        for name in names:
+            if name in RESERVED_NAMES:
+                msg = f"{path}: inputs.{section}: {name!r} is the name of a component of its own; rename it"
+                raise AnalysisError(msg)
+            if name in place:
+                msg = (
+                    f"{path}: inputs.{section}: {name!r} is a name in inputs.{place[name]} already; rename one of them"
+                )
+                raise AnalysisError(msg)
+            place[name] = section
+    for test in document["publication"]["closure"]["tests"]:
+        if place.get(test["name"]) == "closure":
+            msg = f"{path}: publication.closure.tests: {test['name']!r} is the name of one of inputs.closure; rename it"
+            raise AnalysisError(msg)
+
+
+def _check_factors(inputs: Mapping[str, Any], path: Path, observables: list[str]) -> None:
+    """Refuse expressions that reweight the simulation and cannot be computed."""
+    for i, entry in enumerate(inputs.get("priors", [])):
+        with _place(f"{path}: inputs.priors[{i}].weight"):
+            Requirement.from_document(_UNBOUNDED | {"expression": entry["weight"]}, observables)
+    for i, entry in enumerate(inputs.get("closure", [])):
+        extra = entry.get("columns", [])
+        if clash := sorted(set(extra) & set(observables)):
+            msg = f"{path}: inputs.closure[{i}].columns: {clash[0]!r} is an observable already; leave it out"
+            raise AnalysisError(msg)
+        if "target" in entry:
+            with _place(f"{path}: inputs.closure[{i}].target"):
+                Requirement.from_document(_UNBOUNDED | {"expression": entry["target"]}, [*observables, *extra])
+
+
+_UNBOUNDED: dict[str, Any] = {"minimum": None, "maximum": None, "tolerance": 0}
+
+
 def parse_analysis(document: Any, path: Path) -> Analysis:
     """Check a document against the schema of analysis files; ``path`` is where it came from.
 
@@ -130,8 +194,8 @@ def parse_analysis(document: Any, path: Path) -> Analysis:
     ------
     AnalysisError
         Listing every problem with the schema; then, one by one, names that repeat, ranges the wrong way round,
-        requirements of the fiducial region, ranges of validity and four-momenta that cannot be computed, and a limit
-        on effective data events where no replicas would count them.
+        requirements of the fiducial region, ranges of validity, four-momenta and factors on the simulation that
+        cannot be computed, and a limit on effective data events where no replicas would count them.
     """
     problems = check(document, "analysis")
     if problems:
@@ -161,14 +225,11 @@ def parse_analysis(document: Any, path: Path) -> Analysis:
             hint = suggest(unknown[0], sorted(names))
             msg = f"{path}: four_momenta {momentum.name}: {unknown[0]!r} is no observable of the analysis; {hint}"
             raise AnalysisError(msg)
-    variations = [entry["name"] for entry in document["inputs"].get("variations", [])]
     named = [momentum.name for momentum in momenta]
-    for what, unique in (("observables", names), ("inputs.variations", variations), ("four_momenta", named)):
+    for what, unique in (("observables", names), ("four_momenta", named)):
         if twice := repeated(unique):
             msg = f"{path}: {what}: expected unique names; found {', '.join(twice)} more than once"
             raise AnalysisError(msg)
-    clash = sorted(set(variations) & RESERVED_NAMES)
-    if clash:
-        msg = f"{path}: inputs.variations: {clash[0]!r} is the name of a component of its own; rename it"
-        raise AnalysisError(msg)
+    _check_names(document, path)
+    _check_factors(document["inputs"], path, names)
     return Analysis(path, document, tuple(observables), tuple(selection))

@@ -176,3 +176,40 @@ class Sample:
     def with_reco(self, reco: Columns, pass_reco: NDArray[np.bool_], name: str) -> Sample:
         """Return the same events with another detector's response, row by row."""
         return replace(self, name=name, reco=reco, pass_reco=pass_reco)
+
+    def with_reco_weight(self, reco_weight: NDArray[np.float64], name: str) -> Sample:
+        """Return the same events with another w_r."""
+        return replace(self, name=name, reco_weight=reco_weight)
+
+    def with_truth_weight(self, truth_weight: NDArray[np.float64], name: str) -> Sample:
+        """Return the same events with another generator weight: it becomes w_t, and w_r is scaled by the same ratio.
+
+        Where both the old w_t and the new one are 0 (as some files have it for events that fail truth), w_r stays.
+
+        Parameters
+        ----------
+        truth_weight : numpy.ndarray
+            ``[event]``, float64.
+        name : str
+            For messages.
+
+        Raises
+        ------
+        InputError
+            If the old w_t is 0 where the new one is not, or the weights are none that a sample can have.
+        """
+        undefined = np.flatnonzero((self.truth_weight == 0) & (truth_weight != 0))
+        if len(undefined):
+            row = undefined[0]
+            msg = (
+                f"{name}: the truth weight is 0 in {len(undefined)} of {len(self)} events where this one is not, the "
+                f"first in row {row} ({truth_weight[row]:g}), so that their reco weight cannot be scaled; "
+                "mend the weights, or remove these events"
+            )
+            raise InputError(msg)
+        ratio = np.divide(truth_weight, self.truth_weight, out=np.ones(len(self)), where=self.truth_weight != 0)
+        return replace(self, name=name, truth_weight=truth_weight, reco_weight=self.reco_weight * ratio)
+
+    def reweighted(self, factor: NDArray[np.float64], name: str) -> Sample:
+        """Return the same events with ``factor[event]`` on w_t and w_r."""
+        return replace(self, name=name, truth_weight=self.truth_weight * factor, reco_weight=self.reco_weight * factor)

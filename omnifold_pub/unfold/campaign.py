@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omnifold_pub.atomic import remove_parts
+from omnifold_pub.atomic import remove_parts, replacing
 from omnifold_pub.errors import RunError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import read_analysis
@@ -12,22 +16,39 @@ from omnifold_pub.inputs.reader import Inputs, read_inputs
 from omnifold_pub.progress import Progress, silent
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.collection import collect
+from omnifold_pub.unfold.job import Device, Job
+from omnifold_pub.unfold.records import Records, RunWarning, Session
 from omnifold_pub.unfold.result import UnfoldingResult
-from omnifold_pub.unfold.run import Campaign
+from omnifold_pub.unfold.run import Campaign, lock_path
 from omnifold_pub.unfold.samples import sample_arrays
-from omnifold_pub.unfold.workers import available_cores, run_trainings
+from omnifold_pub.unfold.workers import LocalWorkers, available_cores
+from omnifold_pub.unfold.worklist import Workers, work_through
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["unfold"]
 
+_LOCK_SECONDS = 0.5
+"""For which the run directory may be locked by others: who asks for the status holds the lock for a moment."""
+
 
 def unfold(
-    analysis: str | Path, run: str | Path, *, workers: int | None = None, progress: Progress | None = None
+    analysis: str | Path,
+    run: str | Path,
+    *,
+    workers: int | None = None,
+    scheduler: str | Client | None = None,
+    device: Device = "auto",
+    warm_from: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> UnfoldingResult:
     """Run, or finish, all trainings of an analysis and collect their weights.
 
     Each finished training is kept in the run directory under its own name. Killed at any moment and started
     again, the campaign goes on with what is missing and ends with the same bits: a training depends on
-    inputs, settings and seeds alone, in one thread each.
+    inputs, settings and seeds alone, in one thread each, and on the kind of machine. A training that fails, or whose
+    worker is killed, is tried once more; if it fails again it is reported when all others are finished.
 
     Workers are separate processes; a script that calls this needs the usual ``if __name__ == "__main__":``.
 
@@ -38,7 +59,15 @@ def unfold(
     run : str or path-like
         Run directory; made if it is not there.
     workers : int, optional
-        Processes, by default one per core.
+        Processes on this machine, by default one per core. Not for a cluster, which has its own.
+    scheduler : str or distributed.Client, optional
+        Dask cluster that does the trainings: its address, such as ``tcp://host:8786``, or a client of it. It needs no
+        file system in common with this machine. Its workers should have one thread each.
+    device : {"auto", "cpu", "cuda"}
+        What trainings run on; auto: a GPU where there is one. It is kept in each training's summary.
+    warm_from : str or path-like, optional
+        Release or run directory whose networks the trainings start from. They are kept in the run directory: to
+        resume, leave it out or give the same.
     progress : callable, optional
         Called with (done, total, what).
 
@@ -52,36 +81,88 @@ def unfold(
     InputError
         If the inputs cannot be read.
     TrainingError
-        If a training fails. Those that were finished are kept.
+        If trainings failed twice. All others are finished and kept.
     RunError
-        If the run directory is in use, or belongs to other inputs or settings.
+        If the run directory is in use, belongs to other inputs or settings, or cannot be written.
+    ClusterError
+        If the cluster is not there, has other versions of this package, or gave up.
     MissingExtraError
-        If PyTorch is not installed.
+        If PyTorch is not installed, or Dask if there is a scheduler.
+
+    Warns
+    -----
+    RunWarning
+        If a training is tried again, or one on disk is damaged and made anew.
     """
     require("torch", "uproot", "filelock", extra="unfold", purpose="Unfolding")
+    if scheduler is not None:
+        require("distributed", extra="dask", purpose="Unfolding on a cluster")
     import filelock
 
-    report = progress or silent
     campaign = Campaign.of(read_analysis(analysis), Path(run))
     inputs = read_inputs(campaign.analysis)
+    warm = None if warm_from is None else _warm_networks(Path(warm_from))
     try:
         campaign.trainings_folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"{run}: cannot be made a run directory: {error.strerror}"
         raise RunError(msg) from None
     try:
-        with filelock.FileLock(campaign.directory / "lock", timeout=0):
-            _finish(campaign, inputs, workers or available_cores(), report)
+        with filelock.FileLock(lock_path(campaign.directory), timeout=_LOCK_SECONDS):
+            if warm is not None:
+                _keep_warm(campaign, warm, str(warm_from))
+            _finish(campaign, inputs, (workers, scheduler, device), progress or silent)
     except filelock.Timeout:
         msg = f"{run}: another process is at work in this run directory; wait for it, or choose another"
         raise RunError(msg) from None
     return collect(campaign.directory)
 
 
-def _finish(campaign: Campaign, inputs: Inputs, workers: int, report: Progress) -> None:
+def _warm_networks(source: Path) -> bytes:
+    from omnifold_pub.unfold.warm import warm_networks
+
+    return warm_networks(source)
+
+
+def _keep_warm(campaign: Campaign, content: bytes, source: str) -> None:
+    """Keep the networks that trainings start from; refuse others than the run was begun with."""
+    if campaign.warm is not None:
+        if campaign.warm.read_bytes() != content:
+            msg = (
+                f"{campaign.directory}: begun with other networks to start from than {source} has; go on with them by "
+                "leaving warm_from out, or choose another run directory"
+            )
+            raise RunError(msg)
+        return
+    if any(campaign.training_path(training).exists() for training in campaign.trainings):
+        msg = (
+            f"{campaign.directory}: begun without networks to start from; go on without them by leaving warm_from out, "
+            "or choose another run directory"
+        )
+        raise RunError(msg)
+    try:
+        with replacing(campaign.warm_path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        msg = f"{campaign.warm_path}: not written: {error.strerror}. Free some space and run the same command again"
+        raise RunError(msg) from error
+
+
+def _finish(
+    campaign: Campaign, inputs: Inputs, how: tuple[int | None, str | Client | None, Device], report: Progress
+) -> None:
     """Do the trainings that are not on disk."""
+    count, scheduler, device = how
     remove_parts(campaign.directory)
     remove_parts(campaign.trainings_folder)
+    records = Records(campaign.directory)
+    count = count or available_cores()
+    address = (
+        scheduler if isinstance(scheduler, str) or scheduler is None else str(scheduler.scheduler_info()["address"])
+    )
+    records.begin(Session.of_this_process(workers=None if address else count, scheduler=address))
+    for path in campaign.set_damaged_aside():
+        warnings.warn(f"{path.stem} was damaged; it is kept as {path} and made anew", RunWarning, 4)
     arrays = sample_arrays(inputs)
     fingerprint = campaign.fingerprint(store.digest(arrays))
     remaining = campaign.remaining(fingerprint)
@@ -93,14 +174,32 @@ def _finish(campaign: Campaign, inputs: Inputs, workers: int, report: Progress) 
     store.write_arrays(campaign.inputs_path, arrays, header)
     del arrays
     total = len(campaign.trainings)
-    done = total - len(remaining)
-    report(done, total, "training")
+    done = {training.name for training in campaign.trainings} - {training.name for training in remaining}
+    report(len(done), total, "training")
+    finished = len(done)
 
     def on_finished() -> None:
-        nonlocal done
-        done += 1
-        report(done, total, "training")
+        nonlocal finished
+        finished += 1
+        report(finished, total, "training")
 
     if remaining:
-        workers = min(workers, len(remaining))
-        run_trainings(remaining, campaign, fingerprint, workers=workers, on_finished=on_finished)
+        job = campaign.job(fingerprint, device)
+        with _at_work(campaign, job, count, scheduler) as workers:
+            try:
+                work_through(remaining, workers, records, done=sorted(done), on_finished=on_finished)
+            finally:
+                records.clear_claims()
+
+
+@contextlib.contextmanager
+def _at_work(campaign: Campaign, job: Job, count: int, scheduler: str | Client | None) -> Iterator[Workers]:
+    """Yield the workers, and let them go in the end."""
+    if scheduler is None:
+        with contextlib.closing(LocalWorkers(campaign, job, count=count)) as workers:
+            yield workers
+        return
+    from omnifold_pub.unfold.cluster import ClusterWorkers, connected
+
+    with connected(scheduler) as client, contextlib.closing(ClusterWorkers(campaign, job, client)) as remote:
+        yield remote

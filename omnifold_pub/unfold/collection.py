@@ -1,8 +1,9 @@
-"""From a finished run directory to what a release holds: families, nominal, metadata."""
+"""From a finished run directory to what a release holds: events, nominal, families, canvases, closure tests."""
 
 from __future__ import annotations
 
-from importlib import metadata as installed
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,21 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import RunError
 from omnifold_pub.inputs.analysis import parse_analysis
+from omnifold_pub.inputs.sample import Sample
 from omnifold_pub.unfold import store
+from omnifold_pub.unfold.description import describe
 from omnifold_pub.unfold.networks import network_file
-from omnifold_pub.unfold.plan import DATA_BOOTSTRAP, ENSEMBLE, MC_BOOTSTRAP, bootstrap_seed
-from omnifold_pub.unfold.result import UnfoldingResult
+from omnifold_pub.unfold.plan import ENSEMBLE, Training
+from omnifold_pub.unfold.result import Canvas, ClosureWeights, UnfoldingResult
 from omnifold_pub.unfold.run import Campaign, inputs_path
 from omnifold_pub.unfold.samples import simulation_from
 
 __all__ = ["collect"]
+
+Family = NDArray[np.float32]
+
+_LARGEST_RATIO = 1e6
+"""Of unfolded to target in one event; beyond, the target is 0 but for rounding, and the event would be all there is."""
 
 
 def collect(run: str | Path, *, networks: bool = False) -> UnfoldingResult:
@@ -39,214 +47,130 @@ def collect(run: str | Path, *, networks: bool = False) -> UnfoldingResult:
     Raises
     ------
     RunError
-        If the folder is no run directory, trainings are missing, or a file is damaged.
+        If the folder is no run directory, trainings are missing, a file is damaged, or a closure test cannot be set
+        against the nominal.
     """
-    path = inputs_path(Path(run))
+    campaign, header, arrays = _finished(Path(run))
+    observables = tuple(header["observables"])
+    simulation = simulation_from(_below(arrays, "simulation/"), observables)
+    families = {family: _members(campaign, family) for family in dict.fromkeys(t.family for t in campaign.trainings)}
+    ensemble = families[ENSEMBLE] if campaign.settings.ensemble > 1 else families.pop(ENSEMBLE)
+    combine = np.median if campaign.settings.central_value == "median" else np.mean
+    nominal = combine(ensemble.astype(np.float64), axis=1).astype(np.float32)
+    canvases = {}
+    for entry in campaign.analysis.document["inputs"].get("generators", []):
+        name = entry["name"]
+        generator = simulation_from(_below(arrays, f"generators/{name}/"), observables)
+        event_id, columns = _events(generator)
+        canvases[name] = Canvas(event_id, columns, families.pop(name)[:, 0])
+    closure = {}
+    for entry in campaign.analysis.document["inputs"].get("closure", []):
+        test = _closure_test(entry, simulation, nominal, families[entry["name"]][:, 0], arrays)
+        closure[entry["name"]] = test
+        families[entry["name"]] = test.shift(nominal)[:, np.newaxis]
+    event_id, columns = _events(simulation)
+    files = dict(_network_files(campaign) if networks else ())
+    metadata = describe(
+        campaign,
+        header["provenance"],
+        [store.read_header(campaign.training_path(training))["summary"] for training in campaign.trainings],
+        cross_section=float(nominal.sum(dtype=np.float64)),
+        columns=columns,
+        canvases={name: len(canvas.nominal[:]) for name, canvas in canvases.items()},
+        tests={name: (test.target, test.unfolded) for name, test in closure.items()},
+        networks=files,
+    )
+    return UnfoldingResult(
+        event_id=event_id,
+        columns=columns,
+        nominal=nominal,
+        families=families,
+        metadata=metadata,
+        prior=simulation.truth_weight[simulation.pass_truth].astype(np.float32),
+        canvases=canvases,
+        closure={name: ClosureWeights(test.target, test.unfolded) for name, test in closure.items()},
+        networks=files,
+    )
+
+
+def _finished(run: Path) -> tuple[Campaign, dict[str, Any], store.Arrays]:
+    """Return the campaign of a run directory, and header and arrays of its samples; refuse it unless it is finished."""
+    path = inputs_path(run)
     if not path.exists():
-        msg = f"{run}: not a run directory; make one with omnifold-pub unfold"
+        msg = f"{run}: not a run directory; make one with omnifold-pub campaign run"
         raise RunError(msg)
     header = store.read_header(path)
-    campaign = Campaign.of(parse_analysis(header["analysis"], path), Path(run))
+    campaign = Campaign.of(parse_analysis(header["analysis"], path), run)
     arrays = store.read_arrays(path)
     missing = campaign.remaining(campaign.fingerprint(store.digest(arrays)))
     if missing:
         msg = (
             f"{run}: {len(missing)} of {len(campaign.trainings)} trainings are not finished, "
-            f"the first is {missing[0].name}; run omnifold-pub unfold again to finish them"
+            f"the first is {missing[0].name}; run omnifold-pub campaign run again to finish them"
         )
         raise RunError(msg)
-    weights: dict[str, list[NDArray[np.float32]]] = {}
-    summaries: list[dict[str, Any]] = []
+    return campaign, header, arrays
+
+
+def _below(arrays: store.Arrays, prefix: str) -> store.Arrays:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _events(simulation: Sample) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
+    """Return event ids and columns of what is published of a simulation."""
+    truth = simulation.particle_level.select(simulation.pass_truth)
+    return simulation.event_id[simulation.pass_truth], {name: truth.with_nan(name) for name in truth.names}
+
+
+def _members(campaign: Campaign, family: str) -> Family:
+    """Return ``family[event, member]``, the repetitions of each member averaged."""
+    members: dict[int, list[Training]] = {}
     for training in campaign.trainings:
-        training_path = campaign.training_path(training)
-        weights.setdefault(training.family, []).append(store.read_arrays(training_path, "weight")[""])
-        summaries.append(store.read_header(training_path)["summary"])
-
-    files: dict[str, bytes] = {}
-    if networks:
-        files = {
-            training.name: network_file(campaign.training_path(training), campaign.config)
-            for training in campaign.trainings
-            if training.family == ENSEMBLE
-        }
-
-    ensemble = np.stack(weights[ENSEMBLE], axis=1)
-    nominal = ensemble.mean(axis=1, dtype=np.float64)
-    families: dict[str, NDArray[np.float32]] = {}
-    for name, members in weights.items():
-        if name in (DATA_BOOTSTRAP, MC_BOOTSTRAP):
-            families[name] = np.stack(members, axis=1)
-        elif name != ENSEMBLE:  # a variation: one member, the mean of its trainings
-            families[name] = np.stack(members).mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32).T
-    if campaign.settings.ensemble > 1:
-        families[ENSEMBLE] = ensemble
-
-    prefix = "simulation/"
-    simulated = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    simulation = simulation_from(simulated, tuple(header["observables"]))
-    fiducial = simulation.pass_truth
-    truth = simulation.particle_level.select(fiducial)
-    return UnfoldingResult(
-        event_id=simulation.event_id[fiducial],
-        columns={name: truth.with_nan(name) for name in truth.names},
-        nominal=nominal.astype(np.float32),
-        families=families,
-        metadata=_metadata(campaign, header["provenance"], summaries, float(nominal.sum()), files),
-        prior=simulation.truth_weight[fiducial].astype(np.float32),
-        networks=files,
-    )
+        if training.family == family:
+            members.setdefault(training.member, []).append(training)
+    return np.stack([_average(campaign, members[member]) for member in sorted(members)], axis=1)
 
 
-def _component_entries(campaign: Campaign) -> list[dict[str, Any]]:
-    settings = campaign.settings
-    entries: list[dict[str, Any]] = []
-    if settings.ensemble > 1:
-        entries.append(
-            {
-                "name": ENSEMBLE,
-                "kind": "ensemble",
-                "description": "Trainings on the same inputs with other network seeds; their mean is the nominal",
-                "members": settings.ensemble,
-                "trainings_per_member": 1,
-            }
-        )
-    if settings.data_bootstrap:
-        entries.append(
-            {
-                "name": DATA_BOOTSTRAP,
-                "kind": "bootstrap",
-                "description": "Statistical uncertainty of the data: Poisson(1) multiplicities of the data events",
-                "members": settings.data_bootstrap,
-                "trainings_per_member": 1,
-                "resampled": "data",
-                "seed": bootstrap_seed(settings, "data"),
-                "includes_event_sampling": False,
-            }
-        )
-    if settings.mc_bootstrap:
-        entries.append(
-            {
-                "name": MC_BOOTSTRAP,
-                "kind": "bootstrap",
-                "description": "Statistical uncertainty of the simulation: Poisson(1) multiplicities of its events, "
-                "in the training and in the published weights",
-                "members": settings.mc_bootstrap,
-                "trainings_per_member": 1,
-                "resampled": "simulation",
-                "seed": bootstrap_seed(settings, "simulation"),
-                "includes_event_sampling": True,
-            }
-        )
-    else:
-        entries.append(
-            {
-                "name": "event_sampling",
-                "kind": "event_sampling",
-                "description": "Finite number of published events",
-                "seed": bootstrap_seed(settings, "simulation"),
-            }
-        )
-    entries += [
-        {
-            "name": variation["name"],
-            "kind": "variation",
-            "description": variation["description"],
-            "members": 1,
-            "trainings_per_member": settings.trainings_per_variation,
-        }
-        for variation in campaign.analysis.document["inputs"].get("variations", [])
-    ]
-    relative = campaign.analysis.document["luminosity"]["relative_uncertainty"]
-    if relative > 0:
-        entries.append(
-            {
-                "name": "luminosity",
-                "kind": "scale",
-                "description": "Integrated luminosity",
-                "relative_uncertainty": relative,
-            }
-        )
-    return entries
+def _average(campaign: Campaign, trainings: list[Training]) -> Family:
+    weights = [store.read_arrays(campaign.training_path(training), "weight")[""] for training in trainings]
+    average: Family = np.stack(weights).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return average
 
 
-def _observable_entry(observable: dict[str, Any]) -> dict[str, Any]:
-    """Return what a release says of an observable, from what the analysis file says of it."""
-    copied = ("name", "description", "unit", "latex", "valid_range")
-    missing = {"rule": "nan", "meaning": observable["absent"]} if "absent" in observable else {"rule": "never"}
-    return {key: observable[key] for key in copied} | {"dtype": "float32", "missing": missing}
+@dataclass(frozen=True)
+class _ClosureTest:
+    """Target and unfolded weights, ``[event]``, of a closure test."""
+
+    name: str
+    target: Family
+    unfolded: Family
+
+    def shift(self, nominal: Family) -> Family:
+        """Return the nominal times unfolded over target; where the target is 0, the nominal."""
+        there = self.target != 0
+        ratio = np.divide(self.unfolded, self.target, out=np.ones(len(nominal)), where=there, dtype=np.float64)
+        bad = np.flatnonzero(np.abs(ratio) > _LARGEST_RATIO)
+        if len(bad):
+            msg = (
+                f"closure test {self.name}: the target weight of {len(bad)} of {len(nominal)} events is too close to 0 "
+                f"({self.target[bad[0]]:g} where {self.unfolded[bad[0]]:g} was unfolded), so that no relative "
+                "non-closure can be had of them; give a target expression that is 0 or well above"
+            )
+            raise RunError(msg)
+        shifted: Family = (nominal * ratio).astype(np.float32)
+        return shifted
 
 
-def _clamps(campaign: Campaign, summaries: list[dict[str, Any]]) -> dict[str, Any]:
-    limit = campaign.config.max_log_weight
-    return {
-        "applied": True,
-        "description": f"Logit of every network, to +-{limit:g}, each time that weights are computed from it",
-        "touched": sum(s["clamped"]["touched"] for s in summaries),
-        "evaluated": sum(s["clamped"]["evaluated"] for s in summaries),
-    }
+def _closure_test(
+    entry: dict[str, Any], simulation: Sample, nominal: Family, unfolded: Family, arrays: store.Arrays
+) -> _ClosureTest:
+    if entry["kind"] == "data_driven":
+        return _ClosureTest(entry["name"], nominal, unfolded)
+    target = (simulation.truth_weight * arrays[f"factors/{entry['name']}"])[simulation.pass_truth]
+    return _ClosureTest(entry["name"], target.astype(np.float32), unfolded)
 
 
-def _unfolding(campaign: Campaign, summaries: list[dict[str, Any]]) -> dict[str, Any]:
-    ensemble = [s for s in summaries if s["training"]["family"] == ENSEMBLE]
-    return {
-        "method": "OmniFold",
-        "program": "omnifold-pub",
-        "version": installed.version("omnifold-pub"),
-        "settings": campaign.config.to_dict(),
-        "campaign": campaign.settings.to_dict()
-        | {
-            "trainings": {
-                "count": len(summaries),
-                "ensemble_network_seeds": [s["training"]["network_seed"] for s in ensemble],
-                "step1_final_loss": [s["fits"]["step1"][-1]["loss"] for s in ensemble],
-            }
-        },
-    }
-
-
-def _metadata(
-    campaign: Campaign,
-    provenance: list[dict[str, Any]],
-    summaries: list[dict[str, Any]],
-    cross_section: float,
-    networks: dict[str, bytes],
-) -> dict[str, Any]:
-    """Write the release's metadata, but for what `omnifold_pub.publish` fills in."""
-    document = campaign.analysis.document
-    copied = ("title", "description", "data_kind", "process", "collision", "fiducial", "objects", "luminosity")
-    single = campaign.settings.ensemble == 1
-    iterations = campaign.config.iterations
-    entries = [
-        {
-            "name": name,
-            "description": f"Networks of iteration {iterations} of {iterations} of ensemble training {number}: step1, "
-            "step2 and, where there are fakes, fakes; how to rebuild them is in the file's metadata",
-            "format": "safetensors",
-            "bytes": len(content),
-        }
-        for number, (name, content) in enumerate(networks.items())
-    ]
-    return {
-        **{key: document[key] for key in copied},
-        "cross_section": {
-            "value": cross_section,
-            "unit": document["weight_unit"],
-            "source": "Sum of the nominal weights when they were collected",
-        },
-        "weights": {
-            "unit": document["weight_unit"],
-            "sum": "fiducial cross section",
-            "includes_generator_weight": True,
-            "central_value": {"rule": "single"} if single else {"rule": "mean", "family": ENSEMBLE},
-            "prior": True,
-            "clamps": _clamps(campaign, summaries),
-        },
-        "observables": [_observable_entry(observable) for observable in document["observables"]],
-        "components": _component_entries(campaign),
-        **({"networks": entries} if entries else {}),
-        **({"four_momenta": document["four_momenta"]} if "four_momenta" in document else {}),
-        "unfolding": _unfolding(campaign, summaries),
-        "inputs": provenance,
-        **document["publication"],
-        "software": {name: installed.version(name) for name in ("omnifold-pub", "torch", "numpy", "h5py", "uproot")},
-    }
+def _network_files(campaign: Campaign) -> Iterable[tuple[str, bytes]]:
+    for training in campaign.trainings:
+        if training.family == ENSEMBLE:
+            yield training.name, network_file(campaign.training_path(training), campaign.config)

@@ -19,6 +19,8 @@ class OmniFoldConfig:
     stop_below : float
         Stop after an iteration whose push change (the weighted root mean square of the change of log nu over the
         events that pass truth) is below this; 0: never. It needs no truth.
+    pair_features : bool
+        Show the networks the angular distances of all pairs of objects whose four-momenta the analysis declares.
     classifier : {"mlp", "bdt", "module"}
         Multilayer perceptron, gradient-boosted trees (LightGBM), or a PyTorch module of the user's own.
     hidden : tuple of int
@@ -64,6 +66,7 @@ class OmniFoldConfig:
 
     iterations: int = 4
     stop_below: float = 0.0
+    pair_features: bool = True
     classifier: Literal["mlp", "bdt", "module"] = "mlp"
     hidden: tuple[int, ...] = (100, 100, 100)
     activation: Literal["relu", "silu"] = "relu"

@@ -1,14 +1,21 @@
 """The networks of a training as a file of their own, from which they can be rebuilt in any language.
 
-A safetensors file: tensors ``<network>/<layer>.weight`` and ``<network>/<layer>.bias``, and JSON texts as metadata:
+A safetensors file: tensors ``<network>/<parameter>`` (``<network>/fold<k>/<parameter>`` where there are folds), and
+JSON texts as metadata:
 
-``architecture``
-    Of each network: which level it sees, number of inputs, units of the hidden layers, activation. All of them are
-    fully connected and end in one logit; the even layer numbers are the linear layers.
+``settings``
+    Of the training. ``classifier`` says what the parameters are: of an ``mlp``, ``<layer>.weight`` and ``<layer>.bias``
+    of fully connected layers of ``hidden`` units with ``activation`` between them, ending in one logit; the even layer
+    numbers are the linear layers. Of a ``bdt``, the text of a LightGBM model, byte by byte. Of a ``module``, the state
+    of the PyTorch module that the function ``module`` builds.
+``levels``
+    Which level each network sees, ``truth`` or ``reco``.
 ``preprocessing``
     Of each level: the observables in order, how each is encoded (``linear``; ``log`` of value + offset; ``angle`` as
-    cosine and sine), then mean and scale of each encoded feature, what stands in where it is absent (``median``), and
-    the groups of observables behind each presence flag (+1 present, -1 absent), which follow the features.
+    cosine and sine); ``pairs`` of objects, by the columns of rapidity y (or pseudorapidity) and azimuth of both, which
+    add d = |difference of azimuths| within [0, pi], log(pi - d + 0.02) and log(hypot(d, difference of y) + 0.05); then
+    mean and scale of each feature, what stands in where it is absent (``median``), and the groups of observables behind
+    each presence flag (+1 present, -1 absent), which follow the features.
 ``weights``
     How logits become weights: exp of the logit clamped to +-max_log_weight; times the factor and the
     simulation's own weight it is the published one.
@@ -30,15 +37,19 @@ from omnifold_pub.unfold.config import OmniFoldConfig
 
 __all__ = ["network_file", "safetensors_bytes"]
 
-_DTYPES = {"<f4": "F32", "<f8": "F64"}
+_DTYPES = {"<f4": "F32", "<f8": "F64", "|u1": "U8", "<i8": "I64", "|b1": "BOOL"}
 
-_LEVELS = {"step1": "reco", "step2": "truth", "fakes": "reco"}
+_LEVELS = {"step1": "reco", "step2": "truth", "fakes": "reco", "background": "reco"}
 """What each network of a training sees."""
 
-_MEANING = (
-    "The published weight of an event that passes truth is factor * exp(clamp(logit of step2, +-max_log_weight)) * its "
-    "weight in the simulation, in the weight unit of the release"
-)
+_MEANING = {
+    "prior": "The published weight of an event that passes truth is factor * exp(clamp(logit of step2, "
+    "+-max_log_weight)) * its weight in the simulation, in the weight unit of the release",
+    "push": "The published weight of an event that passes truth is factor * the product over all iterations of "
+    "exp(clamp(logit of step2, +-max_log_weight)) * its weight in the simulation, in the weight unit of the release; "
+    "these are the networks of the last iteration alone",
+}
+_FOLDS = "; of the networks of several folds, that of the event's own fold, which is in the run directory"
 
 
 def safetensors_bytes(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
@@ -49,7 +60,7 @@ def safetensors_bytes(arrays: dict[str, NDArray[Any]], metadata: dict[str, str])
     Parameters
     ----------
     arrays : dict
-        Tensors by name; float32 or float64.
+        Tensors by name; floating-point numbers, bytes, int64 or bool.
     metadata : dict
         Texts by name.
 
@@ -93,21 +104,13 @@ def network_file(training: Path, config: OmniFoldConfig) -> bytes:
     summary = store.read_header(training)["summary"]
     networks = sorted({name.split("/")[0] for name in arrays})
     about = {
-        "architecture": {
-            name: {
-                "level": _LEVELS[name],
-                "inputs": int(arrays[f"{name}/0.weight"].shape[1]),
-                "hidden": list(config.hidden),
-                "activation": "SiLU",
-                "output": "logit",
-            }
-            for name in networks
-        },
+        "settings": config.to_dict(),
+        "levels": {name: _LEVELS[name] for name in networks},
         "preprocessing": summary["preprocessing"],
         "weights": {
             "max_log_weight": config.max_log_weight,
             "factor": summary["normalisation"]["factor"],
-            "meaning": _MEANING,
+            "meaning": _MEANING[config.step2_reference] + (_FOLDS if config.folds > 1 else ""),
         },
         "training": summary["training"],
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
 from omnifold_pub.inputs.sample import Columns
+from omnifold_pub.observables.momenta import FourMomentum
 
-__all__ = ["Encoding", "Preprocessor"]
+__all__ = ["Encoding", "Pair", "Preprocessor", "pairs_of"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,50 @@ class Encoding:
         return [x]
 
 
+Feature = tuple[NDArray[np.float64], NDArray[np.bool_]]
+"""Values of one feature, and where they mean something: both ``[event]``."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two objects whose angular distance the networks are shown.
+
+    It is a function of columns that they see anyway, and hard to learn from them: each azimuth is alone on its circle,
+    and the distance is a small difference of them where it matters. In the way of the pairwise features of Qu, Li and
+    Qian, arXiv:2202.03772, section 3.
+
+    Attributes
+    ----------
+    direction, other : tuple of str
+        Columns of rapidity (or pseudorapidity) and azimuth of both objects.
+    """
+
+    direction: tuple[str, str]
+    other: tuple[str, str]
+
+    def __call__(self, columns: Columns) -> list[Feature]:
+        """Return |dphi|, log(pi - |dphi| + 0.02) and log(hypot(dphi, dy) + 0.05): back to back, and side by side."""
+        where = [columns.names.index(name) for name in (*self.direction, *self.other)]
+        y1, phi1, y2, phi2 = columns.values[:, where].T.astype(np.float64)
+        dphi = np.pi - np.abs(np.pi - np.abs(phi1 - phi2) % (2 * np.pi))
+        present = np.logical_and.reduce(columns.present[:, where], axis=1)
+        values = (dphi, np.log(np.pi - dphi + 0.02), np.log(np.hypot(dphi, y1 - y2) + 0.05))
+        return [(x, present) for x in values]
+
+
+def pairs_of(momenta: Sequence[FourMomentum]) -> tuple[Pair, ...]:
+    """Return all pairs of objects.
+
+    Examples
+    --------
+    >>> objects = [FourMomentum(n, pt=f"pT_{n}", eta=f"eta_{n}", phi=f"phi_{n}", mass=0) for n in ("l1", "l2", "j1")]
+    >>> [pair.direction[1] + " " + pair.other[1] for pair in pairs_of(objects)]
+    ['phi_l1 phi_l2', 'phi_l1 phi_j1', 'phi_l2 phi_j1']
+    """
+    directions = [(str(momentum.eta or momentum.rapidity), momentum.phi) for momentum in momenta]
+    return tuple(Pair(one, other) for one, other in combinations(directions, 2))
+
+
 @dataclass(frozen=True)
 class Preprocessor:
     """Standardise, and say what is absent.
@@ -48,7 +94,7 @@ class Preprocessor:
     standardised with the mean and standard deviation of the events that have it. Where it is absent, the
     median of the standardised values stands in, the same for every such event, and a flag feature says so:
     no value is left from which a network could learn of a sentinel. Observables that are always absent
-    together (all of one jet) share a flag.
+    together (all of one jet) share a flag. Pairs of objects are treated alike; they need no flag of their own.
 
     Attributes
     ----------
@@ -56,21 +102,24 @@ class Preprocessor:
         Observables, in the order of the columns.
     encodings : tuple of Encoding
         One per observable.
+    pairs : tuple of Pair
+        Pairs of objects.
     mean, scale, median : numpy.ndarray
-        One number per encoded feature.
+        One number per feature that is no flag.
     flags : tuple of tuple of int
         Observables (by index) behind each presence flag.
     """
 
     names: tuple[str, ...]
     encodings: tuple[Encoding, ...]
+    pairs: tuple[Pair, ...]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
     median: NDArray[np.float64]
     flags: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def fit(cls, samples: Sequence[Columns], encodings: Sequence[Encoding]) -> Preprocessor:
+    def fit(cls, samples: Sequence[Columns], encodings: Sequence[Encoding], pairs: Sequence[Pair] = ()) -> Preprocessor:
         """Learn the constants from the given events together, each counted once.
 
         Raises
@@ -78,33 +127,38 @@ class Preprocessor:
         InputError
             If an observable is absent everywhere, or is not positive where ``log`` is asked for.
         """
-        names = samples[0].names
-        values = np.concatenate([sample.values for sample in samples])
-        present = np.concatenate([sample.present for sample in samples])
-        mean, scale, median = [], [], []
-        for i, encoding in enumerate(encodings):
-            column = values[present[:, i], i]
+        columns = Columns(
+            samples[0].names,
+            np.concatenate([sample.values for sample in samples]),
+            np.concatenate([sample.present for sample in samples]),
+        )
+        for i, (name, encoding) in enumerate(zip(columns.names, encodings, strict=True)):
+            column = columns.values[columns.present[:, i], i]
             if len(column) == 0:
-                msg = f"observable {names[i]!r} is absent from every event; leave it out of the analysis"
+                msg = f"observable {name!r} is absent from every event; leave it out of the analysis"
                 raise InputError(msg)
             if encoding.kind == "log" and not column.min() + encoding.offset > 0:
                 msg = (
-                    f"observable {names[i]!r} is encoded as the logarithm of itself plus {encoding.offset:g}, "
+                    f"observable {name!r} is encoded as the logarithm of itself plus {encoding.offset:g}, "
                     f"but reaches {column.min():g}; give a larger offset, or use 'linear'"
                 )
                 raise InputError(msg)
-            for x in encoding(column):
-                centre, width = x.mean(), x.std()
-                mean.append(centre)
-                scale.append(width if width > 0 else 1.0)
-                median.append((np.median(x) - centre) / scale[-1])
+        mean, scale, median = [], [], []
+        for values, present in _encoded(columns, encodings, pairs):
+            # Two objects may each be there and never together: then nothing is seen of the pair, wherever it is put.
+            x = values[present] if present.any() else np.zeros(1)
+            centre, width = x.mean(), x.std()
+            mean.append(centre)
+            scale.append(width if width > 0 else 1.0)
+            median.append((np.median(x) - centre) / scale[-1])
         groups: dict[bytes, list[int]] = {}
-        for i in range(len(names)):
-            if not present[:, i].all():
-                groups.setdefault(np.packbits(present[:, i]).tobytes(), []).append(i)
+        for i in range(len(columns.names)):
+            if not columns.present[:, i].all():
+                groups.setdefault(np.packbits(columns.present[:, i]).tobytes(), []).append(i)
         return cls(
-            names=names,
+            names=columns.names,
             encodings=tuple(encodings),
+            pairs=tuple(pairs),
             mean=np.array(mean),
             scale=np.array(scale),
             median=np.array(median),
@@ -112,7 +166,7 @@ class Preprocessor:
         )
 
     def transform(self, columns: Columns) -> NDArray[np.float32]:
-        """Return ``x[event, feature]``, float32: encoded observables first, then flags (+1 present, -1 absent).
+        """Return ``x[event, feature]``, float32: encoded observables, pairs, then flags (+1 present, -1 absent).
 
         Raises
         ------
@@ -122,35 +176,62 @@ class Preprocessor:
         if columns.names != self.names:
             msg = f"expected the observables {', '.join(self.names)}; found {', '.join(columns.names)}"
             raise InputError(msg)
-        features: list[NDArray[np.float64]] = []
-        for i, encoding in enumerate(self.encodings):
-            present = columns.present[:, i]
-            # 1 is in the domain of every encoding; what it becomes is overwritten by the median below.
-            for x in encoding(np.where(present, columns.values[:, i], np.float32(1))):
-                k = len(features)
-                features.append(np.where(present, (x - self.mean[k]) / self.scale[k], self.median[k]))
-        for group in self.flags:
+        x = np.empty((len(columns), len(self.mean) + len(self.flags)), dtype=np.float32)
+        for k, (values, present) in enumerate(_encoded(columns, self.encodings, self.pairs)):
+            x[:, k] = np.where(present, (values - self.mean[k]) / self.scale[k], self.median[k])
+        for k, group in enumerate(self.flags, start=len(self.mean)):
             first = columns.present[:, group[0]]
             if any(not np.array_equal(first, columns.present[:, i]) for i in group[1:]):
                 names = ", ".join(self.names[i] for i in group)
                 msg = f"observables {names} were absent together in all events fitted, and are not here"
                 raise InputError(msg)
-            features.append(np.where(first, 1.0, -1.0))
+            x[:, k] = np.where(first, 1.0, -1.0)
         flagged = {i for group in self.flags for i in group}
         for i, name in enumerate(self.names):
             if i not in flagged and not columns.present[:, i].all():
                 absent = int((~columns.present[:, i]).sum())
                 msg = f"observable {name!r} is absent from {absent} events; it never was in those fitted"
                 raise InputError(msg)
-        return np.stack(features, axis=1).astype(np.float32)
+        return x
+
+    @classmethod
+    def from_dict(cls, constants: dict[str, Any]) -> Preprocessor:
+        """Build from what `to_dict` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it did not.
+        """
+        return cls(
+            names=tuple(constants["names"]),
+            encodings=tuple(Encoding(**encoding) for encoding in constants["encodings"]),
+            pairs=tuple(Pair(*map(tuple, (pair["direction"], pair["other"]))) for pair in constants["pairs"]),
+            mean=np.array(constants["mean"], dtype=np.float64),
+            scale=np.array(constants["scale"], dtype=np.float64),
+            median=np.array(constants["median"], dtype=np.float64),
+            flags=tuple(tuple(group) for group in constants["flags"]),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the constants as JSON can hold them."""
         return {
             "names": list(self.names),
             "encodings": [asdict(encoding) for encoding in self.encodings],
+            "pairs": [{"direction": list(pair.direction), "other": list(pair.other)} for pair in self.pairs],
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
             "median": self.median.tolist(),
             "flags": [list(group) for group in self.flags],
         }
+
+
+def _encoded(columns: Columns, encodings: Sequence[Encoding], pairs: Sequence[Pair]) -> Iterator[Feature]:
+    """Yield the features that are no flags, not yet standardised."""
+    for i, encoding in enumerate(encodings):
+        present = columns.present[:, i]
+        # 1 is in the domain of every encoding; nothing looks at what becomes of it.
+        for x in encoding(np.where(present, columns.values[:, i], np.float32(1))):
+            yield x, present
+    for pair in pairs:
+        yield from pair(columns)

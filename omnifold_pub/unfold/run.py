@@ -2,9 +2,13 @@
 
 ::
 
-    RUN/inputs.safetensors                    the samples, as the trainings see them, and the analysis
-    RUN/trainings/<family>_NNNN.safetensors   one finished training: weights, networks, losses, seeds
-    RUN/lock                                  held while a process works here
+    RUN/inputs.safetensors            the samples, as the trainings see them, and the analysis
+    RUN/warm.safetensors              networks that the trainings start from, if they do
+    RUN/trainings/<name>.safetensors  one finished training: weights, networks, losses, seeds, checksums
+    RUN/trainings/<name>.damaged      one whose checksums were wrong; it was made anew
+    RUN/lock                          held while a process works here
+
+What is under way and what failed is beside them, see `omnifold_pub.unfold.records`.
 """
 
 from __future__ import annotations
@@ -16,21 +20,29 @@ from pathlib import Path
 from typing import Self
 
 from omnifold_pub.errors import RunError
-from omnifold_pub.inputs.analysis import Analysis
+from omnifold_pub.files import sha256_of
+from omnifold_pub.inputs.analysis import Analysis, luminosity_of
+from omnifold_pub.observables.momenta import momenta_of
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.config import CampaignConfig, OmniFoldConfig
+from omnifold_pub.unfold.job import Device, Files, Job
 from omnifold_pub.unfold.plan import Training, plan_trainings
-from omnifold_pub.unfold.preprocessing import Encoding
+from omnifold_pub.unfold.preprocessing import Encoding, Pair, pairs_of
 
-__all__ = ["Campaign", "inputs_path"]
+__all__ = ["Campaign", "inputs_path", "lock_path"]
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Counts changes after which finished trainings would come out different."""
 
 
 def inputs_path(directory: Path) -> Path:
     """Return the file of the samples and the analysis in a run directory."""
     return directory / "inputs.safetensors"
+
+
+def lock_path(directory: Path) -> Path:
+    """Return the file of a run directory that is locked while a process works there."""
+    return directory / "lock"
 
 
 @dataclass(frozen=True)
@@ -63,8 +75,7 @@ class Campaign:
         document = analysis.document
         config = OmniFoldConfig.from_dict(document.get("omnifold", {}))
         settings = CampaignConfig(**document.get("campaign", {}))
-        variations = [entry["name"] for entry in document["inputs"].get("variations", [])]
-        return cls(analysis, directory, config, settings, plan_trainings(settings, variations))
+        return cls(analysis, directory, config, settings, plan_trainings(settings, document["inputs"]))
 
     @property
     def encodings(self) -> tuple[Encoding, ...]:
@@ -72,21 +83,30 @@ class Campaign:
         return tuple(Encoding(observable.encoding, observable.offset) for observable in self.analysis.observables)
 
     @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Pairs of objects that they see beside the observables, if they are to."""
+        return pairs_of(list(momenta_of(self.analysis.document).values())) if self.config.pair_features else ()
+
+    @property
     def luminosity(self) -> float:
         """Integrated luminosity in inverse units of the published weights."""
-        luminosity = self.analysis.document["luminosity"]
-        per_pb = luminosity["value"] * (1000 if luminosity["unit"] == "fb-1" else 1)
-        return float(per_pb / (1000 if self.analysis.document["weight_unit"] == "fb" else 1))
+        return luminosity_of(self.analysis.document)
 
     def fingerprint(self, inputs_digest: str) -> str:
-        """Identify everything, other than the training itself, that its weights depend on."""
+        """Identify everything, other than the training itself, that its weights depend on.
+
+        Networks to start from count too, if the run directory has them.
+        """
         parts = {
             "engine": ENGINE_VERSION,
             "inputs": inputs_digest,
             "omnifold": self.config.to_dict(),
             "encodings": [asdict(encoding) for encoding in self.encodings],
+            "pairs": [asdict(pair) for pair in self.pairs],
             "luminosity": self.luminosity,
         }
+        if self.warm is not None:
+            parts["warm"] = sha256_of(self.warm)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -95,33 +115,75 @@ class Campaign:
         return inputs_path(self.directory)
 
     @property
+    def warm_path(self) -> Path:
+        """File of the networks that the trainings start from, if they do."""
+        return self.directory / "warm.safetensors"
+
+    @property
+    def warm(self) -> Path | None:
+        """That file, if it is there."""
+        return self.warm_path if self.warm_path.exists() else None
+
+    @property
     def trainings_folder(self) -> Path:
         """Folder of the finished trainings."""
         return self.directory / "trainings"
 
     def training_path(self, training: Training) -> Path:
         """File of one training."""
-        return self.trainings_folder / f"{training.name}.safetensors"
+        return self._path(training.name)
+
+    def files(self, training: Training) -> Files:
+        """Return what a training reads."""
+        return Files(self.inputs_path, tuple(map(self._path, training.after)), self.warm)
+
+    def job(self, fingerprint: str, device: Device) -> Job:
+        """Return what all trainings have in common."""
+        return Job(self.config, self.encodings, self.pairs, self.luminosity, fingerprint, device)
+
+    def _path(self, name: str) -> Path:
+        return self.trainings_folder / f"{name}.safetensors"
 
     def remaining(self, fingerprint: str) -> list[Training]:
-        """Return the trainings that are not on disk.
+        """Return the trainings that are not on disk, having checked those that are.
 
         Raises
         ------
         RunError
-            If one on disk is of another campaign: it is never reused and never overwritten.
+            If one on disk is damaged, or of another campaign: it is never reused and never overwritten.
         """
         return [training for training in self.trainings if not self._finished(training, fingerprint)]
+
+    def set_damaged_aside(self) -> list[Path]:
+        """Rename the files of finished trainings whose checksums are wrong; return their new paths.
+
+        They will be made anew.
+        """
+        aside = []
+        for training in self.trainings:
+            path = self.training_path(training)
+            if path.exists():
+                try:
+                    store.check_content(path)
+                except RunError:
+                    aside.append(path.rename(path.with_suffix(".damaged")))
+        return aside
 
     def _finished(self, training: Training, fingerprint: str) -> bool:
         path = self.training_path(training)
         if not path.exists():
             return False
+        store.check_content(path)
         header = store.read_header(path)
-        if header.get("fingerprint") != fingerprint or header.get("summary", {}).get("training") != asdict(training):
+        found = header["summary"]["training"]
+        if header["fingerprint"] != fingerprint or found != training.to_dict():
             msg = (
-                f"{path}: made with other inputs, settings or seeds than the analysis file asks for now; "
-                "choose another run directory, or delete this one"
+                f"{path}: made with other inputs, settings or seeds{self._warm_hint} than the analysis file asks for "
+                "now; choose another run directory, or delete this one"
             )
             raise RunError(msg)
         return True
+
+    @property
+    def _warm_hint(self) -> str:
+        return " (or networks to start from)" if self.warm is not None else ""

@@ -1,4 +1,4 @@
-"""Arrays on disk: safetensors files that are whole or not there."""
+"""Arrays on disk: safetensors files that are whole or not there, each with its checksums."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ require("safetensors", extra="unfold", purpose="A run directory")
 from safetensors import SafetensorError, safe_open  # noqa: E402 - once it is known to be there
 from safetensors.numpy import save  # noqa: E402
 
-__all__ = ["Arrays", "digest", "read_arrays", "read_header", "write_arrays"]
+__all__ = ["Arrays", "check_content", "digest", "read_arrays", "read_header", "write_arrays"]
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def write_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
-    """Write arrays and a JSON header, whole or not at all.
+    """Write arrays and a JSON header, whole or not at all; see `check_content` for the checksums in the file.
 
     Raises
     ------
@@ -34,7 +34,9 @@ def write_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
         If the disk does not take it.
     """
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    data = save(contiguous, metadata={"header": json.dumps(header, allow_nan=False)})
+    text = json.dumps(header, allow_nan=False)
+    sums = {"sha256": digest(contiguous), "header_sha256": hashlib.sha256(text.encode()).hexdigest()}
+    data = save(contiguous, metadata={"header": text, **sums})
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(data)
@@ -77,6 +79,28 @@ def read_arrays(path: Path, prefix: str = "") -> Arrays:
     """
     with _opened(path) as file:
         return {name[len(prefix) :]: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+
+
+def check_content(path: Path) -> None:
+    """Check arrays and header of a file against the checksums that were written with them.
+
+    They are the file's metadata ``sha256``, as `digest` has it of the arrays, and ``header_sha256``.
+
+    Raises
+    ------
+    RunError
+        If the file is damaged.
+    """
+    with _opened(path) as file:
+        metadata = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        for what, expected, found in (
+            ("arrays", metadata["sha256"], digest(arrays)),
+            ("header", metadata["header_sha256"], hashlib.sha256(metadata["header"].encode()).hexdigest()),
+        ):
+            if found != expected:
+                msg = f"the sha256 of its {what} is {found[:12]}..., expected {expected[:12]}..."
+                raise ValueError(msg)
 
 
 def digest(arrays: Arrays) -> str:

@@ -21,7 +21,13 @@ ITERATIONS = 8
 EVENTS = 60_000
 
 GAUSSIAN = OmniFoldConfig(
-    iterations=ITERATIONS, hidden=(32, 32), batch_size=2048, learning_rate=3e-3, max_epochs=15, patience=3
+    iterations=ITERATIONS,
+    hidden=(32, 32),
+    activation="silu",
+    batch_size=2048,
+    learning_rate=3e-3,
+    max_epochs=15,
+    patience=3,
 )
 QUICK = dataclasses.replace(GAUSSIAN, iterations=2, hidden=(16,), max_epochs=4)
 

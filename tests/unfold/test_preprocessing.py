@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
 from omnifold_pub.inputs.sample import Columns
-from omnifold_pub.unfold.preprocessing import Encoding, Preprocessor
+from omnifold_pub.unfold.preprocessing import Encoding, Pair, Preprocessor
 
 EVENTS = 400
 
@@ -229,3 +229,36 @@ def test_the_constants_are_json(rng: np.random.Generator) -> None:
     assert constants["encodings"] == [{"kind": "linear", "offset": 0.0}, {"kind": "angle", "offset": 0.0}]
     assert constants["flags"] == [[0]]
     assert [len(constants[key]) for key in ("mean", "scale", "median")] == [3, 3, 3]
+
+
+def test_pairs_are_shown_by_their_angular_distances(rng: np.random.Generator) -> None:
+    names = ("y_a", "phi_a", "y_b", "phi_b")
+    values = {n: rng.uniform(-np.pi, np.pi, EVENTS) for n in names}
+    values["phi_b"][:40] = np.nan
+    values["y_b"][:40] = np.nan
+    columns = columns_of(**values)
+    fitted = Preprocessor.fit([columns], [Encoding()] * 4, [Pair(("y_a", "phi_a"), ("y_b", "phi_b"))])
+    x = fitted.transform(columns)
+    assert x.shape == (EVENTS, 4 + 3 + 1)
+    there = np.arange(EVENTS) >= 40
+    y_a, phi_a, y_b, phi_b = (values[n].astype(np.float32).astype(np.float64)[there] for n in names)
+    dphi = np.arccos(np.cos(phi_a - phi_b))
+    expected = np.stack([dphi, np.log(np.pi - dphi + 0.02), np.log(np.hypot(dphi, y_a - y_b) + 0.05)], axis=1)
+    np.testing.assert_allclose(x[there, 4:7] * fitted.scale[4:] + fitted.mean[4:], expected, atol=1e-4)
+    np.testing.assert_allclose(x[~there, 4:7], np.tile(fitted.median[4:], (40, 1)), rtol=1e-6)
+
+
+def test_a_pair_that_is_never_together_says_nothing() -> None:
+    y = np.array([1.0, np.nan, 2.0, np.nan])
+    columns = columns_of(y_a=y, phi_a=y, y_b=y[::-1].copy(), phi_b=y[::-1].copy())
+    fitted = Preprocessor.fit([columns], [Encoding()] * 4, [Pair(("y_a", "phi_a"), ("y_b", "phi_b"))])
+    assert (fitted.transform(columns)[:, 4:7] == 0).all()
+
+
+def test_constants_come_back_from_what_they_are_written_as(rng: np.random.Generator) -> None:
+    columns = columns_of(y=rng.normal(0, 1, EVENTS), phi=rng.uniform(-3, 3, EVENTS))
+    pairs = [Pair(("y", "phi"), ("y", "phi"))]
+    fitted = Preprocessor.fit([columns], [Encoding(), Encoding("angle")], pairs)
+    again = Preprocessor.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    assert again.pairs == tuple(pairs)
+    np.testing.assert_array_equal(again.transform(columns), fitted.transform(columns))

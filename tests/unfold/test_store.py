@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from omnifold_pub.errors import RunError
-from omnifold_pub.unfold.store import digest, read_arrays, read_header, write_arrays
+from omnifold_pub.unfold.store import check_content, digest, read_arrays, read_header, write_arrays
 
 
 def test_arrays_and_header_come_back(tmp_path: Path) -> None:
@@ -50,3 +51,25 @@ def test_the_digest_sees_names_types_shapes_and_values() -> None:
     ]
     assert digest(base) == digest({"x": base["x"].copy()})
     assert len({digest(arrays) for arrays in [base, *others]}) == 5
+
+
+def test_the_checksums_are_right_at_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    arrays = {"x": np.arange(5.0), "y": np.array([True])}
+    write_arrays(path, arrays, {"n": 1})
+    check_content(path)
+    with safe_open(path, framework="numpy") as file:
+        assert file.metadata()["sha256"] == digest(arrays)
+
+
+@pytest.mark.parametrize("what", ["arrays", "header"])
+def test_one_wrong_byte_is_damage(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "a.safetensors"
+    write_arrays(path, {"x": np.arange(100, dtype=np.float32)}, {"seed": 41})
+    content = path.read_bytes()
+    wrong = content.replace(b"41", b"42") if what == "header" else content[:-3] + b"\x01" + content[-2:]
+    assert len(wrong) == len(content)
+    path.write_bytes(wrong)
+    read_header(path)  # which alone does not see it
+    with pytest.raises(RunError, match=rf"damaged \(the sha256 of its {what} is .* delete it"):
+        check_content(path)

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from omnifold_pub.errors import TrainingError
 from omnifold_pub.inputs.sample import Columns, Sample
-from omnifold_pub.statistics.resampling import poisson_multiplicities
 from omnifold_pub.unfold.config import OmniFoldConfig
 from omnifold_pub.unfold.plan import Training
 from omnifold_pub.unfold.preprocessing import Encoding
-from omnifold_pub.unfold.training import Trained, normalise, train
+from omnifold_pub.unfold.samples import TrainingSamples
+from omnifold_pub.unfold.training import Settings, Trained, normalise, train
 
 LUMINOSITY = 50.0
 CONFIG = OmniFoldConfig(iterations=2, hidden=(16,), batch_size=2048, learning_rate=3e-3, max_epochs=4)
@@ -56,15 +60,24 @@ def make_samples(seed: int = 1) -> tuple[Sample, Sample]:
     )
 
 
-def run(training: Training, simulation: Sample, data: Sample) -> Trained:
-    return train(training, simulation, data, config=CONFIG, encodings=(Encoding(),), luminosity=LUMINOSITY)
+def run(simulation: Sample, data: Sample, background: Sample | None = None, **settings: Any) -> Trained:
+    config = dataclasses.replace(CONFIG, **settings)
+    return train(
+        Training("ensemble", 0, 1),
+        TrainingSamples(simulation, data, background),
+        Settings(config, (Encoding(),), (), LUMINOSITY),
+    )
+
+
+def published(trained: Trained) -> NDArray[np.float64]:
+    return trained.arrays["weight"].astype(np.float64)
 
 
 def test_published_weights_sum_to_the_cross_section_of_the_data() -> None:
     simulation, data = make_samples()
-    trained = run(Training("ensemble", 0, 1), simulation, data)
-    assert len(trained.weight) == simulation.pass_truth.sum()
-    assert trained.weight.sum(dtype=np.float64) == pytest.approx(2 * SIGMA, rel=0.03)
+    weight = published(run(simulation, data))
+    assert len(weight) == simulation.pass_truth.sum()
+    assert weight.sum() == pytest.approx(2 * SIGMA, rel=0.03)
 
 
 def test_the_simulated_normalisation_drops_out() -> None:
@@ -72,7 +85,7 @@ def test_the_simulated_normalisation_drops_out() -> None:
     scaled = dataclasses.replace(
         simulation, truth_weight=simulation.truth_weight * 8, reco_weight=simulation.reco_weight * 8
     )
-    first, second = (run(Training("ensemble", 0, 1), sample, data).weight for sample in (simulation, scaled))
+    first, second = (published(run(sample, data)) for sample in (simulation, scaled))
     assert first == pytest.approx(second, rel=1e-4)
 
 
@@ -80,9 +93,7 @@ def test_normalise_is_the_formula() -> None:
     simulation, _ = make_samples()
     rng = np.random.default_rng(3)
     push = rng.gamma(2, 0.5, EVENTS)
-    weight, factor = normalise(
-        push, simulation, simulation.truth_weight, simulation.reco_weight, n_data=1234, luminosity=LUMINOSITY
-    )
+    weight, factor = normalise(push, simulation, n_signal=1234, luminosity=LUMINOSITY)
     folded = sum(
         p * w for p, w, passed in zip(push, simulation.reco_weight, simulation.pass_reco, strict=True) if passed
     )
@@ -90,28 +101,35 @@ def test_normalise_is_the_formula() -> None:
     assert weight == pytest.approx((factor * push * simulation.truth_weight)[simulation.pass_truth])
 
 
-def test_a_data_replica_uses_its_own_number_of_data() -> None:
+def test_the_background_is_not_part_of_the_cross_section() -> None:
     simulation, data = make_samples()
-    training = Training("data_bootstrap", 3, 1, resampled="data", resampling_seed=9)
-    multiplicity = poisson_multiplicities(9, 3, data.event_id)
-    summary = run(training, simulation, data).summary
-    assert summary["normalisation"]["n_data"] == multiplicity.sum() != len(data)
+    events = 500
+    weight = np.full(events, 0.1 * len(data) / events)
+    background = Sample.of_data(
+        "background", Columns.from_arrays({"x": np.linspace(1, 2, events)}), weight, np.arange(events, dtype=np.int64)
+    )
+    trained = run(simulation, data, background)
+    normalisation = trained.summary["normalisation"]
+    assert normalisation["n_background"] == pytest.approx(0.1 * len(data))
+    assert published(trained).sum() == pytest.approx(2 * SIGMA * 0.9, rel=0.05)
+    swamped = dataclasses.replace(background, reco_weight=weight * 20)
+    with pytest.raises(TrainingError, match=r"sum"):
+        run(simulation, data, swamped)
 
 
-def test_a_simulation_replica_carries_its_multiplicities_into_the_published_weights() -> None:
+def test_the_outcome_holds_the_whole_state() -> None:
     simulation, data = make_samples()
-    training = Training("mc_bootstrap", 2, 1, resampled="simulation", resampling_seed=9)
-    weight = run(training, simulation, data).weight
-    multiplicity = poisson_multiplicities(9, 2, simulation.event_id)[simulation.pass_truth]
-    assert ((weight == 0) == (multiplicity == 0)).all()
-    per_unit = weight / simulation.truth_weight[simulation.pass_truth]
-    assert per_unit[multiplicity == 2].mean() == pytest.approx(2 * per_unit[multiplicity == 1].mean(), rel=0.1)
-    assert weight.sum(dtype=np.float64) == pytest.approx(2 * SIGMA, rel=0.1)
-
-
-def test_networks_and_preprocessing_are_part_of_the_outcome() -> None:
-    simulation, data = make_samples()
-    trained = run(Training("ensemble", 0, 1), simulation, data)
-    assert {name.split("/")[0] for name in trained.networks} == {"step1", "step2", "fakes"}
+    trained = run(simulation, data, keep_iterations=True, folds=2)
+    arrays = trained.arrays
+    assert {name.split("/")[1] for name in arrays if name.startswith("networks/")} == {"step1", "step2", "fakes"}
     assert trained.summary["preprocessing"]["truth"]["names"] == ["x"]
-    assert [fit["epochs"] > 0 for fit in trained.summary["fits"]["step1"]] == [True, True]
+    assert trained.summary["training"]["network_seed"] == 1
+    assert len(trained.summary["diagnostics"]["iterations"]) == CONFIG.iterations
+    assert np.array_equal(arrays["iterations/2"], arrays["weight"])
+    assert not np.array_equal(arrays["iterations/1"], arrays["weight"])
+    assert len(arrays["push"]) == len(arrays["splits/fold"]) == EVENTS
+    held_out = np.unpackbits(arrays["splits/step2"], count=int(simulation.pass_truth.sum()))
+    assert held_out.mean() == pytest.approx(CONFIG.held_out, abs=0.02)
+    expected = arrays["push"][simulation.pass_truth] * simulation.truth_weight[simulation.pass_truth]
+    assert published(trained) == pytest.approx(expected * trained.summary["normalisation"]["factor"], rel=1e-5)
+    json.dumps(trained.summary, allow_nan=False)

@@ -20,7 +20,8 @@ import numpy as np
 
 from omnifold_pub import Canvas, ClosureWeights, UnfoldingResult, open_release, publish
 from omnifold_pub.cli.console import progress_bars
-from omnifold_pub.demo import CLOSURE_BINS, check_closure, prior_theory
+from omnifold_pub.closure import closure_table
+from omnifold_pub.demo import CLOSURE_BINS
 from omnifold_pub.deposit import package
 from omnifold_pub.inputs.analysis import read_analysis
 from omnifold_pub.progress import Progress
@@ -66,21 +67,26 @@ def with_truth(result: UnfoldingResult, truth: Theory) -> UnfoldingResult:
 def closure_of(result: UnfoldingResult, truth: Theory) -> dict[str, Any]:
     """Measure the closure of a result, as its readers will."""
     with tempfile.TemporaryDirectory() as folder, open_release(publish(result, Path(folder) / "a.h5")) as release:
-        measured = {name: release.measure(name, bins, nan="drop") for name, bins in CLOSURE_BINS.items()}
-        rows = check_closure(measured, prior_theory(release), truth)
+        table = closure_table(release, truth, observables=CLOSURE_BINS, nan="drop", classifier=False)
     results: list[dict[str, Any]] = [
         {
             "name": row.observable,
             "statistic": "chi2",
-            "value": round(row.unfolded, 2),
+            "value": round(row.chi2.unfolded, 2),
             "bins": row.bins,
             "p_value": float(f"{row.p_value:.3g}"),
         }
-        for row in rows
+        for row in table.rows
     ]
-    before = "chi2 of the simulation before unfolding"
     results += [
-        {"name": row.observable, "statistic": before, "value": round(row.prior, 2), "bins": row.bins} for row in rows
+        {
+            "name": row.observable,
+            "statistic": "chi2 of the simulation before unfolding",
+            "value": round(row.chi2.prior, 2),
+            "bins": row.bins,
+        }
+        for row in table.rows
+        if row.chi2.prior is not None
     ]
     return {
         "performed": True,

@@ -102,12 +102,11 @@ def test_delta_phi_is_wrapped(zjets_document: dict[str, Any], jet: float, expect
 def test_closure_of_the_demo(project: Path) -> None:
     """The demo itself, trainings and all; what ``make demo`` left in build/demo is used again."""
     summary = run_demo(project / "build/demo", inputs=project / "tests/data/zjets")
-    closure = {row.observable: row for row in summary.closure}
+    closure = {row.observable: row for row in summary.closure.rows}
     for name in ("Ntracks_trackj1", "m_trackj1", "tau1_trackj1", TAU21):
-        assert closure[name].unfolded < closure[name].prior, name
-        assert closure[name].verdict == "nearer"
+        assert closure[name].verdict == "nearer", name
     for name in ("pT_ll", "pT_l1"):
-        assert closure[name].unfolded < closure[name].prior + np.sqrt(2 * closure[name].bins), name
+        assert closure[name].verdict in ("nearer", "as near"), name
     value, error = summary.cross_section.values()[0], summary.cross_section.uncertainties()[0]
     assert abs(value - summary.truth_cross_section) < error
     assert summary.prior_cross_section / summary.truth_cross_section == pytest.approx(1.046, abs=0.001)

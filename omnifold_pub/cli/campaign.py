@@ -139,13 +139,23 @@ def run(analysis: Path, run: Path, **options: Any) -> None:
     fails is tried once more, then reported when all others are finished. Look at it meanwhile: omnifold-pub campaign
     status.
 
+    --warm-from continues from the networks of a release that was published with --networks, or of a finished run.
+
     Example: omnifold-pub campaign run analysis.yaml --run build/run
     """
+    from omnifold_pub.release import open_release
     from omnifold_pub.unfold.campaign import unfold
 
     if options["workers"] is not None and options["scheduler"] is not None:
         msg = "--workers is for processes here; a cluster has its own: leave one of --workers and --scheduler out"
         raise click.UsageError(msg)
+    if (source := options["warm_from"]) is not None and source.is_file():
+        with open_release(source) as release:
+            names = [entry["name"] for entry in release.metadata.get("networks", [])]
+            options["warm_from"] = [release.network(name) for name in names]
+        if not names:
+            msg = f"--warm-from: {source} holds no networks; expected a release published with --networks, or its run"
+            raise click.UsageError(msg)
     with progress_bars() as progress:
         result = unfold(analysis, run, progress=progress, **options)
     members = sum(family.shape[1] for family in result.families.values())

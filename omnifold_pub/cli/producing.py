@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from omnifold_pub.cli.console import (
     show_table,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from omnifold_pub.closure import Metric
 
 __all__ = ["demo", "publish"]
 
@@ -55,8 +58,8 @@ def demo(ctx: click.Context, inputs: Path, output: Path, workers: int | None) ->
         "Closure: chi2 to the truth, with the published covariance",
         ("observable", "bins", "prior", "unfolded", "p", "than the prior"),
         [
-            (r.observable, r.bins, f"{r.prior:.1f}", f"{r.unfolded:.1f}", format_p_value(r.p_value), r.verdict)
-            for r in result.closure
+            (row.observable, row.bins, *_chi2(row.chi2), format_p_value(row.p_value), row.verdict)
+            for row in result.closure.rows
         ],
     )
     test = result.comparison.test
@@ -73,6 +76,10 @@ def demo(ctx: click.Context, inputs: Path, output: Path, workers: int | None) ->
     )
     if not result.report.valid:
         ctx.exit(EXIT_AT_FAULT)
+
+
+def _chi2(chi2: Metric) -> tuple[str, str]:
+    return f"{chi2.prior:.1f}", f"{chi2.unfolded:.1f}"
 
 
 @click.command()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnifold_pub.atomic import remove_parts, replacing
+from omnifold_pub.atomic import remove_parts
 from omnifold_pub.errors import RunError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import read_analysis
@@ -21,6 +21,7 @@ from omnifold_pub.unfold.records import Records, RunWarning, Session
 from omnifold_pub.unfold.result import UnfoldingResult
 from omnifold_pub.unfold.run import Campaign, lock_path
 from omnifold_pub.unfold.samples import sample_arrays
+from omnifold_pub.unfold.warm import keep_networks, kept_networks, warm_start
 from omnifold_pub.unfold.workers import LocalWorkers, available_cores
 from omnifold_pub.unfold.worklist import Workers, work_through
 
@@ -40,7 +41,7 @@ def unfold(
     workers: int | None = None,
     scheduler: str | Client | None = None,
     device: Device = "auto",
-    warm_from: str | Path | None = None,
+    warm_from: str | Path | Sequence[bytes] | None = None,
     progress: Progress | None = None,
 ) -> UnfoldingResult:
     """Run, or finish, all trainings of an analysis and collect their weights.
@@ -65,9 +66,10 @@ def unfold(
         file system in common with this machine. Its workers should have one thread each.
     device : {"auto", "cpu", "cuda"}
         What trainings run on; auto: a GPU where there is one. It is kept in each training's summary.
-    warm_from : str or path-like, optional
-        Release or run directory whose networks the trainings start from. They are kept in the run directory: to
-        resume, leave it out or give the same.
+    warm_from : str, path-like or sequence of bytes, optional
+        Finished run directory whose networks the trainings start from, or the networks of a release (see
+        `omnifold_pub.Release.network`): each member of the ensemble from those of another one, as far as there are.
+        They are kept in the run directory: to resume, leave them out or give the same.
     progress : callable, optional
         Called with (done, total, what).
 
@@ -101,7 +103,7 @@ def unfold(
 
     campaign = Campaign.of(read_analysis(analysis), Path(run))
     inputs = read_inputs(campaign.analysis)
-    warm = None if warm_from is None else _warm_networks(Path(warm_from))
+    warm = [] if warm_from is None else _networks(warm_from)
     try:
         campaign.trainings_folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,8 +111,8 @@ def unfold(
         raise RunError(msg) from None
     try:
         with filelock.FileLock(lock_path(campaign.directory), timeout=_LOCK_SECONDS):
-            if warm is not None:
-                _keep_warm(campaign, warm, str(warm_from))
+            if warm:
+                _keep_warm(campaign, warm)
             _finish(campaign, inputs, (workers, scheduler, device), progress or silent)
     except filelock.Timeout:
         msg = f"{run}: another process is at work in this run directory; wait for it, or choose another"
@@ -118,34 +120,32 @@ def unfold(
     return collect(campaign.directory)
 
 
-def _warm_networks(source: Path) -> bytes:
-    from omnifold_pub.unfold.warm import warm_networks
+def _networks(source: str | Path | Sequence[bytes]) -> list[bytes]:
+    """Return the files of networks to start from."""
+    if not isinstance(source, (str, Path)):
+        return list(source)
+    networks = list(collect(source, networks=True).networks.values())
+    if not networks:
+        msg = f"{source}: no networks to start from; expected a finished run directory of this program"
+        raise RunError(msg)
+    return networks
 
-    return warm_networks(source)
 
-
-def _keep_warm(campaign: Campaign, content: bytes, source: str) -> None:
+def _keep_warm(campaign: Campaign, networks: list[bytes]) -> None:
     """Keep the networks that trainings start from; refuse others than the run was begun with."""
-    if campaign.warm is not None:
-        if campaign.warm.read_bytes() != content:
-            msg = (
-                f"{campaign.directory}: begun with other networks to start from than {source} has; go on with them by "
-                "leaving warm_from out, or choose another run directory"
-            )
-            raise RunError(msg)
+    present = [] if campaign.warm is None else kept_networks(campaign.warm)
+    if present == networks:
         return
-    if any(campaign.training_path(training).exists() for training in campaign.trainings):
+    if present or any(campaign.training_path(training).exists() for training in campaign.trainings):
+        begun = "with other networks to start from" if present else "without networks to start from"
         msg = (
-            f"{campaign.directory}: begun without networks to start from; go on without them by leaving warm_from out, "
-            "or choose another run directory"
+            f"{campaign.directory}: begun {begun}; go on in the same way by leaving warm_from (--warm-from) out, or "
+            "choose another run directory"
         )
         raise RunError(msg)
-    try:
-        with replacing(campaign.warm_path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        msg = f"{campaign.warm_path}: not written: {error.strerror}. Free some space and run the same command again"
-        raise RunError(msg) from error
+    for content in networks:
+        warm_start(content, campaign.encodings, campaign.pairs, campaign.config)
+    keep_networks(campaign.warm_path, networks)
 
 
 def _finish(

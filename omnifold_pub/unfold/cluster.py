@@ -205,7 +205,7 @@ class ClusterWorkers:
         try:
             self._inputs = self._send(campaign.inputs_path)
             self._warm = None if campaign.warm is None else self._send(campaign.warm)
-            self._client.subscribe_topic(self._topic, self._on_event)
+            self._client.subscribe_topic(self._topic, self._on_event)  # type: ignore[no-untyped-call]
             self._listens = True
         except BaseException:
             self.close()

@@ -31,11 +31,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
+from omnifold_pub.errors import RunError
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.config import OmniFoldConfig
 
-__all__ = ["network_file", "safetensors_bytes"]
+__all__ = ["network_file", "read_network_file", "safetensors_bytes"]
 
 _DTYPES = {"<f4": "F32", "<f8": "F64", "|u1": "U8", "<i8": "I64", "|b1": "BOOL"}
 
@@ -115,3 +118,26 @@ def network_file(training: Path, config: OmniFoldConfig) -> bytes:
         "training": summary["training"],
     }
     return safetensors_bytes(arrays, {name: json.dumps(part, sort_keys=True) for name, part in about.items()})
+
+
+def read_network_file(content: bytes) -> tuple[store.Arrays, dict[str, Any]]:
+    """Return the tensors of a file of networks, and what it says of them.
+
+    Parameters
+    ----------
+    content : bytes
+        As `network_file` returns it.
+
+    Raises
+    ------
+    RunError
+        If it is no such file, or damaged.
+    """
+    try:
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        about = {name: json.loads(text) for name, text in header["__metadata__"].items()}
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"networks: {type(error).__name__}: {error}; expected a safetensors file of a run or a release"
+        raise RunError(msg) from None
+    return tensors, about

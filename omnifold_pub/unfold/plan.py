@@ -87,6 +87,11 @@ class Training:
         return f"{self.family}_{self.member:04d}{repeated}"
 
     @property
+    def ensemble_number(self) -> int:
+        """Number of the ensemble training whose seed it has."""
+        return self.member if self.family == ENSEMBLE else self.repetition
+
+    @property
     def purpose(self) -> str:
         """What is resampled or varied, in words."""
         if self.resampled:

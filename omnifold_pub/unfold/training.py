@@ -17,7 +17,7 @@ from omnifold_pub.unfold.omnifold import OmniFoldInputs, OmniFoldResult, run_omn
 from omnifold_pub.unfold.plan import Training
 from omnifold_pub.unfold.preprocessing import Encoding, Pair, Preprocessor
 from omnifold_pub.unfold.samples import TrainingSamples
-from omnifold_pub.unfold.warm import WarmStart, read_warm_start
+from omnifold_pub.unfold.warm import WarmStart, kept_networks, warm_start
 
 __all__ = ["Settings", "Trained", "normalise", "train"]
 
@@ -39,7 +39,8 @@ class Settings:
     device : {"cpu", "cuda"}
         Where the networks are trained.
     warm : pathlib.Path, optional
-        Networks to start from (see `omnifold_pub.unfold.warm`).
+        Networks to start from, one file or several (see `omnifold_pub.unfold.warm`): each member of the ensemble has
+        its own, as far as there are.
     """
 
     config: OmniFoldConfig
@@ -182,11 +183,11 @@ def train(training: Training, samples: TrainingSamples, settings: Settings) -> T
         If the networks to start from do not fit.
     """
     simulation = samples.simulation
-    warm = (
-        None
-        if settings.warm is None
-        else read_warm_start(settings.warm, settings.encodings, settings.pairs, settings.config)
-    )
+    warm = None
+    if settings.warm is not None:
+        networks = kept_networks(settings.warm)
+        own = networks[training.ensemble_number % len(networks)]
+        warm = warm_start(own, settings.encodings, settings.pairs, settings.config)
     prepared = _prepare(samples, settings, warm)
     start = None if warm is None else warm.start(prepared.inputs, settings.config)
     result = run_omnifold(

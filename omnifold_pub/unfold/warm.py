@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from omnifold_pub.errors import RunError
+from omnifold_pub.unfold import store
 from omnifold_pub.unfold.classifiers import build_classifier
 from omnifold_pub.unfold.config import OmniFoldConfig
+from omnifold_pub.unfold.networks import read_network_file
 from omnifold_pub.unfold.omnifold import Networks, OmniFoldInputs, OmniFoldStart
 from omnifold_pub.unfold.preprocessing import Encoding, Pair, Preprocessor
 
-__all__ = ["WarmStart", "read_warm_start"]
+__all__ = ["WarmStart", "keep_networks", "kept_networks", "warm_start"]
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ _SHAPE = ("classifier", "hidden", "activation", "module", "module_settings")
 """Settings that say what a network is."""
 
 
-def read_warm_start(
-    path: Path, encodings: tuple[Encoding, ...], pairs: tuple[Pair, ...], config: OmniFoldConfig
+def warm_start(
+    content: bytes, encodings: tuple[Encoding, ...], pairs: tuple[Pair, ...], config: OmniFoldConfig
 ) -> WarmStart:
-    """Read a file of networks to start from.
+    """Prepare networks that were published, or are in a run directory, for trainings to start from.
 
     Parameters
     ----------
-    path : pathlib.Path
+    content : bytes
         As `omnifold_pub.unfold.networks.network_file` writes it.
     encodings : tuple of Encoding
         How the observables of the new training are encoded.
@@ -73,33 +73,54 @@ def read_warm_start(
     Raises
     ------
     RunError
-        If the file is damaged, or its networks are not those that the settings ask for, or their weights cannot be
+        If these are no networks of this program, or not those that the settings ask for, or their weights cannot be
         computed from the networks alone.
     """
+    tensors, about = read_network_file(content)
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = {name: json.loads(text) for name, text in file.metadata().items()}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no iterator
         settings = about["settings"]
         truth, reco = (Preprocessor.from_dict(about["preprocessing"][level]) for level in ("truth", "reco"))
         limit = float(about["weights"]["max_log_weight"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        found = f"{type(error).__name__}: {error}"
-        msg = f"{path}: no networks to start from ({found}); give a run or a release of this program"
+        found = {key: settings[key] for key in (*_SHAPE, "folds", "step2_reference")}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = (
+            f"networks to start from: their description lacks something ({type(error).__name__}: {error}); give a run "
+            "or a release of this program"
+        )
         raise RunError(msg) from None
     wanted = config.to_dict()
-    if different := [key for key in _SHAPE if settings[key] != wanted[key]]:
+    if different := [key for key in _SHAPE if found[key] != wanted[key]]:
         key = different[0]
-        msg = f"{path}: its networks were made with {key} {settings[key]}; the analysis file asks for {wanted[key]}"
+        msg = f"networks to start from: made with {key} {found[key]}; the analysis file asks for {wanted[key]}"
         raise RunError(msg)
-    if settings["folds"] != 1 or wanted["folds"] != 1 or settings["step2_reference"] != "prior":
-        msg = f"{path}: networks to start from need folds: 1 and step2_reference: prior, then and now"
+    if found["folds"] != 1 or wanted["folds"] != 1 or found["step2_reference"] != "prior":
+        msg = (
+            f"networks to start from: made with folds {found['folds']} and step2_reference {found['step2_reference']}, "
+            f"and the analysis file asks for folds {wanted['folds']}; expected folds 1 on both sides, and prior"
+        )
         raise RunError(msg)
     if (truth.encodings, truth.pairs) != (encodings, pairs):
-        msg = f"{path}: its networks see other observables, or encode them otherwise, than the analysis file asks for"
+        msg = "networks to start from: their observables, or the encodings of these, are not those of the analysis file"
         raise RunError(msg)
     networks: Networks = {}
     for name, tensor in tensors.items():
         classifier, _, parameter = name.partition("/")
         networks.setdefault(classifier, {})[parameter] = tensor
     return WarmStart(networks, truth, reco, limit)
+
+
+def keep_networks(path: Path, networks: list[bytes]) -> None:
+    """Write network files into one file, in order; whole or not at all."""
+    arrays = {f"{number:04d}": np.frombuffer(content, np.uint8) for number, content in enumerate(networks)}
+    store.write_arrays(path, arrays, {})
+
+
+def kept_networks(path: Path) -> list[bytes]:
+    """Return the network files of a file, in order.
+
+    Raises
+    ------
+    RunError
+        If it is damaged.
+    """
+    return [array.tobytes() for _, array in sorted(store.read_arrays(path).items())]

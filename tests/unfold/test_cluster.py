@@ -10,6 +10,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +130,10 @@ def test_no_cluster_at_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_dask_the_extra_is_named(
     tmp_path: Path, quick_analysis: WriteAnalysis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = extras.find_spec
-    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "distributed" else found(name))
+    def without_dask(name: str) -> ModuleSpec | None:
+        return None if name == "distributed" else find_spec(name)
+
+    monkeypatch.setattr(extras, "find_spec", without_dask)
     with pytest.raises(MissingExtraError, match=r"omnifold-pub\[dask\]"):
         unfold(quick_analysis(), tmp_path / "run", scheduler="tcp://127.0.0.1:8786")
     assert not (tmp_path / "run").exists()

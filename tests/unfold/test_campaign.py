@@ -78,14 +78,12 @@ def test_the_metadata_say_what_the_analysis_and_the_trainings_say(
         assert metadata[key] == zjets_document[key]
     for key, value in zjets_document["publication"].items():
         assert metadata[key] == value
-    members = [read_arrays(path, "weight")[""].astype(float) for path in sorted(run.glob("trainings/ensemble*"))]
-    exact = sum(member.sum() for member in members) / len(members)
-    assert metadata["cross_section"]["value"] == pytest.approx(exact, rel=1e-14)
-    assert metadata["cross_section"]["value"] == pytest.approx(array(result.nominal).sum(dtype=float), rel=1e-7)
+    assert metadata["cross_section"]["value"] == array(result.nominal).sum(dtype=float)
     clamped = [read_header(path)["summary"]["clamped"] for path in run.glob("trainings/*.safetensors")]
     assert metadata["weights"]["clamps"] == {
         "applied": True,
-        "description": "Logit of every network, to +-10, each time that weights are computed from it",
+        "description": "Logit of every network, to +-10, each time that weights are computed from it; the events whose "
+        "logit was beyond hold 0 of the weight",
         "touched": sum(c["touched"] for c in clamped),
         "evaluated": sum(c["evaluated"] for c in clamped),
     }

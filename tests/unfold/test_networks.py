@@ -13,8 +13,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from omnifold_pub import UnfoldingResult
+from omnifold_pub.errors import RunError
 from omnifold_pub.unfold.collection import collect
-from omnifold_pub.unfold.networks import safetensors_bytes
+from omnifold_pub.unfold.networks import read_network_file, safetensors_bytes
 
 
 def read_metadata(content: bytes) -> dict[str, Any]:
@@ -34,6 +35,10 @@ def features(columns: dict[str, NDArray[np.float32]], constants: dict[str, Any])
                 encoded += [np.cos(x), np.sin(x)]
             case _:
                 encoded.append(x)
+    for pair in constants["pairs"]:
+        y1, phi1, y2, phi2 = (columns[name].astype(np.float64) for name in (*pair["direction"], *pair["other"]))
+        d = np.arccos(np.clip(np.cos(phi1 - phi2), -1, 1))
+        encoded += [d, np.log(np.pi - d + 0.02), np.log(np.hypot(d, y2 - y1) + 0.05)]
     scaled = (np.array(encoded).T - constants["mean"]) / constants["scale"]
     scaled = np.where(np.isnan(scaled), constants["median"], scaled)
     flags = [np.where(np.isnan(columns[constants["names"][group[0]]]), -1, 1) for group in constants["flags"]]
@@ -45,7 +50,7 @@ def logit(x: NDArray[np.float64], tensors: dict[str, NDArray[np.float32]], hidde
         weight, bias = (tensors[f"step2/{2 * layer}.{part}"].astype(np.float64) for part in ("weight", "bias"))
         x = x @ weight.T + bias
         if layer < hidden:
-            x = x / (1 + np.exp(-x))
+            x = np.maximum(x, 0)
     return x[:, 0]
 
 
@@ -57,26 +62,47 @@ def test_published_weights_follow_from_the_networks_alone(quick_run: tuple[Path,
     for member, content in enumerate(result.networks.values()):
         about = read_metadata(content)
         tensors = safetensors.numpy.load(content)
-        architecture = about["architecture"]["step2"]
-        x = features(columns, about["preprocessing"][architecture["level"]])
-        assert x.shape[1] == architecture["inputs"]
-        assert (architecture["hidden"], architecture["activation"]) == ([8], "SiLU")
+        settings = about["settings"]
+        x = features(columns, about["preprocessing"][about["levels"]["step2"]])
+        assert x.shape[1] == tensors["step2/0.weight"].shape[1]
+        assert len(about["preprocessing"]["truth"]["pairs"]) == 6
+        assert (settings["classifier"], settings["hidden"], settings["activation"]) == ("mlp", [8], "relu")
         limit = about["weights"]["max_log_weight"]
-        push = np.exp(np.clip(logit(x, tensors, len(architecture["hidden"])), -limit, limit))
+        push = np.exp(np.clip(logit(x, tensors, len(settings["hidden"])), -limit, limit))
         expected = result.families["ensemble"][:][:, member]
         np.testing.assert_allclose(about["weights"]["factor"] * push * prior, expected, rtol=1e-4)
-        assert about["training"]["number"] == member
+        assert about["training"]["member"] == member
 
 
 def test_a_network_file_holds_the_networks_and_no_weights(quick_run: tuple[Path, UnfoldingResult]) -> None:
     run, _ = quick_run
     trained = safetensors.numpy.load_file(run / "trainings/ensemble_0001.safetensors")
     tensors = safetensors.numpy.load(collect(run, networks=True).networks["ensemble_0001"])
-    expected = {name.removeprefix("networks/") for name in trained if name != "weight"}
+    expected = {name.removeprefix("networks/") for name in trained if name.startswith("networks/")}
     assert set(tensors) == expected
     assert {name.split("/")[0] for name in tensors} == {"step1", "step2", "fakes"}
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(tensor, trained[f"networks/{name}"])
+
+
+def test_a_network_file_is_read_as_it_was_written(quick_run: tuple[Path, UnfoldingResult]) -> None:
+    content = collect(quick_run[0], networks=True).networks["ensemble_0000"]
+    tensors, about = read_network_file(content)
+    assert about == read_metadata(content)
+    expected = safetensors.numpy.load(content)
+    assert tensors.keys() == expected.keys()
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(tensors[name], tensor)
+    texts = {name: json.dumps(part, sort_keys=True) for name, part in about.items()}
+    assert safetensors_bytes(tensors, texts) == content
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no network", safetensors.numpy.save({}), safetensors.numpy.save({}, {"settings": "{"})]
+)
+def test_what_is_no_network_file_is_told(content: bytes) -> None:
+    with pytest.raises(RunError, match="expected a safetensors file of a run or a release"):
+        read_network_file(content)
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8"])

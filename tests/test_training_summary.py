@@ -21,7 +21,7 @@ def fit(seed: int, epochs: int = 3) -> dict[str, Any]:
     z = rng.normal(size=300)
     losses = [0.69 - 0.01 * epoch for epoch in range(epochs)]
     found = fit_diagnostics(z, rng.random(300), rng.random(300)).to_dict()
-    return {"training_losses": losses, "held_out_losses": losses, "best_epoch": epochs, **found}
+    return {"initial_loss": 0.7, "training_losses": losses, "held_out_losses": losses, "best_epoch": epochs, **found}
 
 
 def training(seed: int, iterations: int = 2, folds: int = 1, *, fakes: bool = False) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_unfold_and_publish_and_validate(
 ) -> None:
     run_directory = tmp_path / "run"
     shutil.copytree(quick_run[0], run_directory)
-    unfolded = run("unfold", quick_analysis(), "--run", run_directory)
+    unfolded = run("campaign", "run", quick_analysis(), "--run", run_directory)
     assert unfolded.exit_code == 0
     assert "24431 events, 6 families, 13 members" in unfolded.stdout
     release = tmp_path / "release.h5"
@@ -245,9 +245,9 @@ def test_a_closed_pipe_is_no_traceback(quick_release: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "arguments", "extra"),
     [
-        ("safetensors", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
-        ("torch", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
-        ("yaml", ("unfold", "{zjets}/analysis.yaml", "--run", "run"), "yaml"),
+        ("safetensors", ("campaign", "run", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
+        ("torch", ("campaign", "run", "{zjets}/analysis.yaml", "--run", "run"), "unfold"),
+        ("yaml", ("campaign", "run", "{zjets}/analysis.yaml", "--run", "run"), "yaml"),
         ("mplhep", ("demo", "--inputs", "{zjets}", "--output", "demo"), "plot"),
         ("uproot", ("compare", "{release}", "{zjets}/theory.root", *THEORY, *MASS), "root"),
     ],
@@ -294,7 +294,7 @@ def test_bad_input_gets_one_clear_error_and_starts_no_run(
         with uproot.recreate(analysis.parent / f"{name}.root") as file:
             file.mktree("events", {key: column.dtype for key, column in arrays.items()})
             file["events"].extend(arrays)
-    outcome = run("unfold", analysis, "--run", tmp_path / "run")
+    outcome = run("campaign", "run", analysis, "--run", tmp_path / "run")
     assert outcome.exit_code == 1
     assert message in outcome.stderr
     assert outcome.stderr.startswith("error: ")

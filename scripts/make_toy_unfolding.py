@@ -19,9 +19,10 @@ bins that each hold the same share of nature; ``truth[event, observable]``, ``re
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,6 @@ SLOPE = 0.5
 _FACTORS = 6
 
 Array = NDArray[np.float64]
-Transform = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,11 @@ def make_problem(observables: int, *, rng: np.random.Generator) -> Problem:
     return Problem(covariance, tilt, direction, curvature=0.2)
 
 
-def _recorded(z: Array, *, efficiency: float, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
+def _recorded(
+    z: Array, *, efficiency: float, smearing: float, rng: np.random.Generator
+) -> tuple[Array, NDArray[np.bool_]]:
     """Return what a detector makes of z, and whether it sees the event at all."""
-    seen = z + SMEARING * rng.normal(size=z.shape)
+    seen = z + smearing * rng.normal(size=z.shape)
     if efficiency == 1:
         return seen, np.ones(len(z), dtype=bool)
     probability = expit(np.log(efficiency / (1 - efficiency)) + SLOPE * z[:, 0])
@@ -119,38 +121,64 @@ def _observables(z: Array) -> Array:
     return x
 
 
-def make_sample(*, events: int, observables: int, efficiency: float, seed: int) -> dict[str, NDArray[np.generic]]:
+def make_sample(
+    *,
+    events: int,
+    observables: int,
+    efficiency: float,
+    seed: int,
+    smearing: float = SMEARING,
+    period: int = 0,
+    like: Mapping[str, NDArray[Any]] | None = None,
+) -> dict[str, NDArray[Any]]:
     """Return the arrays of the file: ``events`` of the simulation, and as many recorded by the detector.
 
     Parameters
     ----------
     efficiency : float
         Of events in the middle of the simulation; 1: nothing is lost.
+    seed : int
+        Of the problem, and of the first period's events.
+    smearing : float
+        Of the detector.
+    period : int
+        Another one has other events of the same problem.
+    like : mapping, optional
+        Arrays of an earlier period, whose networks are to be used: standardised with its mean and width.
     """
     rng = np.random.default_rng(seed)
     problem = make_problem(observables, rng=rng)
+    if period:
+        rng = np.random.default_rng([seed, period])
     z = rng.multivariate_normal(np.zeros(observables), problem.covariance, size=events, method="cholesky")
-    seen, pass_reco = _recorded(z, efficiency=efficiency, rng=rng)
+    seen, pass_reco = _recorded(z, efficiency=efficiency, smearing=smearing, rng=rng)
     data = np.empty((0, observables))
     while len(data) < events:
         nature = rng.multivariate_normal(problem.nature_mean, problem.nature_covariance, size=events, method="cholesky")
-        recorded, kept = _recorded(nature, efficiency=efficiency, rng=rng)
+        recorded, kept = _recorded(nature, efficiency=efficiency, smearing=smearing, rng=rng)
         data = np.concatenate([data, recorded[kept]])
     truth, reco = _observables(z), _observables(seen)
 
-    def scaled(x: Array, reference: Array) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = ((x - reference.mean(axis=0)) / reference.std(axis=0)).astype(np.float32)
+    scales: dict[str, NDArray[Any]] = {
+        f"{level}_scale": np.stack([x.mean(axis=0), x.std(axis=0)]) if like is None else like[f"{level}_scale"]
+        for level, x in (("truth", truth), ("reco", reco[pass_reco]))
+    }
+
+    def scaled(x: Array, level: str) -> NDArray[np.float32]:
+        mean, width = scales[f"{level}_scale"]
+        result: NDArray[np.float32] = ((x - mean) / width).astype(np.float32)
         return result
 
-    return {
+    arrays: dict[str, NDArray[Any]] = {
         "z": z,
         "log_r": problem.log_ratio(z),
         "edges": problem.edges(BINS),
-        "truth": scaled(truth, truth),
-        "reco": scaled(reco, reco[pass_reco]),
+        "truth": scaled(truth, "truth"),
+        "reco": scaled(reco, "reco"),
         "pass_reco": pass_reco,
-        "data": scaled(_observables(data[:events]), reco[pass_reco]),
+        "data": scaled(_observables(data[:events]), "reco"),
     }
+    return arrays | scales
 
 
 def main() -> None:

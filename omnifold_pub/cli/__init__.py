@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import click
 
-from omnifold_pub.cli import binning, campaign, depositing, describing, exporting, importing, inputs, producing, reading
+from omnifold_pub.cli import (
+    binning,
+    campaign,
+    closure,
+    depositing,
+    describing,
+    exporting,
+    importing,
+    inputs,
+    producing,
+    reading,
+)
 from omnifold_pub.cli.console import Group
 
 __all__ = ["main"]
@@ -32,6 +43,7 @@ for _command in (
     binning.bins,
     reading.measure,
     reading.compare,
+    closure.closure,
     exporting.export,
     depositing.package,
 ):

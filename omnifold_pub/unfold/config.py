@@ -21,6 +21,9 @@ class OmniFoldConfig:
         events that pass truth) is below this; 0: never. It needs no truth.
     pair_features : bool
         Show the networks the angular distances of all pairs of objects whose four-momenta the analysis declares.
+    decorrelate : bool
+        Show them features whose linear correlations were taken out, so that a ratio of two observables that move
+        together is as plain to see as either of them.
     classifier : {"mlp", "bdt", "module"}
         Multilayer perceptron, gradient-boosted trees (LightGBM), or a PyTorch module of the user's own.
     hidden : tuple of int
@@ -67,6 +70,7 @@ class OmniFoldConfig:
     iterations: int = 4
     stop_below: float = 0.0
     pair_features: bool = True
+    decorrelate: bool = True
     classifier: Literal["mlp", "bdt", "module"] = "mlp"
     hidden: tuple[int, ...] = (100, 100, 100)
     activation: Literal["relu", "silu"] = "relu"

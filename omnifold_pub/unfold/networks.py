@@ -15,7 +15,8 @@ JSON texts as metadata:
     cosine and sine); ``pairs`` of objects, by the columns of rapidity y (or pseudorapidity) and azimuth of both, which
     add d = |difference of azimuths| within [0, pi], log(pi - d + 0.02) and log(hypot(d, difference of y) + 0.05); then
     mean and scale of each feature, what stands in where it is absent (``median``), and the groups of observables behind
-    each presence flag (+1 present, -1 absent), which follow the features.
+    each presence flag (+1 present, -1 absent), which follow the features; last, where ``matrix`` is not empty, all of
+    them less ``centre``, times ``matrix``.
 ``weights``
     How logits become weights: exp of the logit clamped to +-max_log_weight; times the factor and the
     simulation's own weight it is the published one.

@@ -132,8 +132,13 @@ def _prepare(samples: TrainingSamples, settings: Settings, warm: WarmStart | Non
     truth_rows, reco_rows = simulation.pass_truth, simulation.pass_reco
     if warm is None:
         recorded = [data.reco] + ([background.reco] if background is not None else [])
-        at_truth = Preprocessor.fit([truth.select(truth_rows)], settings.encodings, settings.pairs)
-        at_reco = Preprocessor.fit([simulation.reco.select(reco_rows), *recorded], settings.encodings, settings.pairs)
+        how: dict[str, Any] = {
+            "encodings": settings.encodings,
+            "pairs": settings.pairs,
+            "decorrelate": settings.config.decorrelate,
+        }
+        at_truth = Preprocessor.fit([truth.select(truth_rows)], **how)
+        at_reco = Preprocessor.fit([simulation.reco.select(reco_rows), *recorded], **how)
     else:
         at_truth, at_reco = warm.truth, warm.reco
     inputs = OmniFoldInputs(

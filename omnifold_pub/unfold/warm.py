@@ -50,7 +50,7 @@ class WarmStart:
         return OmniFoldStart(push, self.networks)
 
 
-_SHAPE = ("classifier", "hidden", "activation", "module", "module_settings")
+_SHAPE = ("decorrelate", "classifier", "hidden", "activation", "module", "module_settings")
 """Settings that say what a network is."""
 
 

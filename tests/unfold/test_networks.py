@@ -42,7 +42,9 @@ def features(columns: dict[str, NDArray[np.float32]], constants: dict[str, Any])
     scaled = (np.array(encoded).T - constants["mean"]) / constants["scale"]
     scaled = np.where(np.isnan(scaled), constants["median"], scaled)
     flags = [np.where(np.isnan(columns[constants["names"][group[0]]]), -1, 1) for group in constants["flags"]]
-    return np.concatenate([scaled, np.array(flags).T], axis=1)
+    x = np.concatenate([scaled, np.array(flags).T], axis=1)
+    decorrelated: NDArray[np.float64] = (x - constants["centre"]) @ np.array(constants["matrix"])
+    return decorrelated
 
 
 def logit(x: NDArray[np.float64], tensors: dict[str, NDArray[np.float32]], hidden: int) -> NDArray[np.float64]:

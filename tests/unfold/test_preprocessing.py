@@ -262,3 +262,46 @@ def test_constants_come_back_from_what_they_are_written_as(rng: np.random.Genera
     again = Preprocessor.from_dict(json.loads(json.dumps(fitted.to_dict())))
     assert again.pairs == tuple(pairs)
     np.testing.assert_array_equal(again.transform(columns), fitted.transform(columns))
+
+
+def test_decorrelated_features_have_unit_covariance(rng: np.random.Generator) -> None:
+    a = rng.normal(0, 1, EVENTS)
+    columns = columns_of(a=a, b=5 * a + rng.normal(0, 3, EVENTS), c=rng.exponential(2, EVENTS))
+    x = Preprocessor.fit([columns], [Encoding()] * 3, decorrelate=True).transform(columns)
+    np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.cov(x.T, bias=True), np.eye(3), atol=1e-4)
+
+
+def test_a_decorrelated_feature_is_nearest_to_what_it_was(rng: np.random.Generator) -> None:
+    """The matrix is symmetric and positive, which makes it the one that changes the features least."""
+    a = rng.normal(0, 1, EVENTS)
+    columns = columns_of(a=a, b=a + rng.normal(0, 1, EVENTS))
+    matrix = Preprocessor.fit([columns], [Encoding()] * 2, decorrelate=True).matrix
+    np.testing.assert_allclose(matrix, matrix.T)
+    correlation = np.corrcoef(a, columns.values[:, 1])[0, 1]
+    # The inverse square root of ((1, r), (r, 1)): (1, 1) and (1, -1) are scaled by (1 + r)**-0.5 and (1 - r)**-0.5.
+    plus, minus = (1 + correlation) ** -0.5, (1 - correlation) ** -0.5
+    expected = 0.5 * np.array([[plus + minus, plus - minus], [plus - minus, plus + minus]])
+    np.testing.assert_allclose(matrix, expected, rtol=1e-4)
+
+
+def test_a_direction_of_next_to_no_variance_is_not_blown_up(rng: np.random.Generator) -> None:
+    a = rng.normal(0, 1, EVENTS)
+    columns = columns_of(a=a, b=a + rng.normal(0, 1e-3, EVENTS))
+    x = Preprocessor.fit([columns], [Encoding()] * 2, decorrelate=True).transform(columns)
+    assert 0 < np.std(x[:, 0] - x[:, 1]) < 0.03
+
+
+def test_absent_events_stay_alike_when_decorrelated(rng: np.random.Generator) -> None:
+    x = rng.normal(0, 1, EVENTS)
+    x[::3] = np.nan
+    columns = columns_of(x=x, y=np.ones(EVENTS))
+    found = Preprocessor.fit([columns], [Encoding()] * 2, decorrelate=True).transform(columns)
+    assert len(np.unique(found[::3], axis=0)) == 1
+
+
+def test_a_decorrelation_comes_back_from_what_it_is_written_as(rng: np.random.Generator) -> None:
+    columns = columns_of(x=rng.normal(0, 1, EVENTS), y=rng.normal(0, 1, EVENTS))
+    fitted = Preprocessor.fit([columns], [Encoding()] * 2, decorrelate=True)
+    again = Preprocessor.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    np.testing.assert_array_equal(again.transform(columns), fitted.transform(columns))

@@ -16,12 +16,13 @@ from omnifold_pub.extras import require
 from omnifold_pub.measurement import Estimate, JointMeasurement, Measurement
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis
+from omnifold_pub.reinterpret.ranking import Ranking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "correlation", "ratio", "spectrum", "spectrum_figure", "style"]
+__all__ = ["Curve", "correlation", "ranking", "ratio", "spectrum", "spectrum_figure", "style"]
 
 BAND_COLOURS = ("#dbe7f1", "#b3cde3", "#86aed0", "#5b8cbb", "#3a6ea5", "#28507f", "#1a365a", "#0f2038")
 """From light, inside, to dark, so that the nested bands can be told apart in grey and lines be seen on them."""
@@ -236,4 +237,47 @@ def correlation(measurement: Estimate, *, component: str | None = None, ax: Axes
     else:
         ax.set_xlabel("bin")
         ax.set_ylabel("bin")
+    return ax
+
+
+def ranking(theories: Ranking, *, ax: Axes) -> Axes:
+    """Draw chi2 over degrees of freedom of each theory, the best on top, with its p-value.
+
+    A dot is the theory with its own uncertainty, a ring the same theory taken as exact. The band holds 95 % of true
+    theories if the covariance is known; the p-values beside it know how few the replicas are.
+    """
+    from scipy import special
+
+    ordered = theories.comparisons
+    places = np.arange(len(ordered))[::-1]
+    dof = np.array([one.test.dof for one in ordered])
+    with_own = np.array([one.test.chi2 for one in ordered]) / dof
+    exact = np.array([one.without_theory().chi2 for one in ordered]) / dof
+    top = special.chdtri(dof, 0.05) / dof
+    ax.barh(places, top, height=1.0, color=BAND_COLOURS[0], label="95 % of true theories")
+    ax.plot(exact, places, "o", color=BAND_COLOURS[4], fillstyle="none", label="theory taken as exact")
+    ax.plot(with_own, places, "o", color="black", label="with its own uncertainty")
+    ax.set_yticks(places, [one.theory for one in ordered])
+    ax.minorticks_off()
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(-0.5, len(ordered) - 0.5)
+    reach = float(max(exact.max(), with_own.max(), top.max()))
+    if reach > 20:
+        ax.set_xscale("symlog", linthresh=2)
+    ax.set_xlim(0, reach * (3 if reach > 20 else 1.3))
+    for place, one in zip(places, ordered, strict=True):
+        p_value = one.test.p_value
+        text = f"p = {p_value:.2g}" if p_value >= 0.001 else "p < 0.001"
+        ax.annotate(
+            text,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 0),
+            ha="right",
+            va="center",
+            textcoords="offset points",
+            fontsize=9,
+        )
+    ax.set_xlabel(r"$\chi^2$ / degrees of freedom")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, frameon=False)
     return ax

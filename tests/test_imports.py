@@ -14,9 +14,10 @@ import omnifold_pub
 FLOORS = (
     {"errors", "messages", "progress"},
     {"extras"},
-    {"atomic", "files", "observables", "schemas"},
+    {"atomic", "definitions", "files", "observables", "schemas"},
     {"estimators", "statistics", "yaml_documents"},
     {"format", "metadata", "precision", "presentation"},
+    {"exchange"},
     {"accumulation", "inputs", "measurement", "metadata_template"},
     {"unfold", "validity"},
     {"binning_proposal", "sources", "validate"},
@@ -48,6 +49,7 @@ EXTRAS |= {
     "aiohttp",
     "vector",
     "hist",
+    "iminuit",
     "boost_histogram",
     "pandas",
     "pyarrow",
@@ -58,6 +60,7 @@ EXTRAS |= {
     "rocrate",
     "mlcroissant",
 }
+EXTRAS |= {"fastjet", "pyhepmc", "pylhe", "babyyoda", "hepdata_lib", "hepdata_validator"}
 CLI_ONLY = {"click", "rich", "yaml", "filelock"}
 
 

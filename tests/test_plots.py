@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
-from omnifold_pub import JointMeasurement, Measurement, Release, open_release, plots
+from omnifold_pub import JointMeasurement, Measurement, Release, Theory, open_release, plots
 from omnifold_pub.errors import ObservableError, ValidityWarning
 from omnifold_pub.plots import Curve
+from omnifold_pub.reinterpret.ranking import rank
 
 PT_EDGES = np.array([200.0, 250.0, 300.0, 400.0, 600.0])
 JET_EDGES = np.array([10.0, 50.0, 150.0, 600.0])
@@ -247,3 +248,22 @@ def test_what_has_no_one_finite_axis_is_not_drawn(release_path: Path) -> None:
     with pytest.raises(ObservableError, match=r"found under- or overflow: draw measurement\.inner\(\)"):
         plots.ratio(flow, ax=Figure().subplots())
     plots.ratio(flow.inner(), ax=Figure().subplots())
+
+
+def test_the_ranking_shows_chi2_with_and_without_the_theorys_uncertainty(
+    release: Release, zjets: Path, axes: Axes
+) -> None:
+    measurement = release.measure("pT_ll", PT_EDGES)
+    theories = [
+        Theory.from_root(
+            zjets / file, tree="events", weight="weight", unit="pb", columns=["pT_ll"], sentinel=-99, name=name
+        )
+        for file, name in (("theory.root", "another tune"), ("data_truth.root", "the truth"))
+    ]
+    ranking = rank(measurement, theories)
+    plots.ranking(ranking, ax=axes)
+    exact, own = (line.get_xdata() for line in axes.lines)
+    np.testing.assert_allclose(own, [one.test.chi2 / 4 for one in ranking.comparisons])
+    np.testing.assert_allclose(exact, [one.without_theory().chi2 / 4 for one in ranking.comparisons])
+    assert [label.get_text() for label in axes.get_yticklabels()] == [one.theory for one in ranking.comparisons]
+    assert [text.get_text() for text in axes.texts] == [f"p = {one.test.p_value:.2g}" for one in ranking.comparisons]

@@ -1,4 +1,4 @@
-"""Commands of readers and archives: validate, info, measure, compare."""
+"""Commands of readers and archives: validate, verify, info, measure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from omnifold_pub.cli.console import (
     EXIT_AT_FAULT,
@@ -20,13 +19,13 @@ from omnifold_pub.cli.console import (
     release_argument,
     show_table,
 )
-from omnifold_pub.observables.events import NanRule, columns_used
+from omnifold_pub.observables.events import NanRule
 from omnifold_pub.presentation.tables import tables_of
 
 if TYPE_CHECKING:
     from omnifold_pub.validate import Report
 
-__all__ = ["compare", "info", "measure", "validate", "verify"]
+__all__ = ["info", "measure", "validate", "verify"]
 
 
 @click.command()
@@ -163,59 +162,3 @@ def measure(
         if number:
             click.echo()
         show_table(table.title, table.columns, table.rows, text=table.text)
-
-
-@click.command()
-@release_argument
-@click.argument("theory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--tree", required=True, help="TTree or RNTuple in THEORY.")
-@click.option("--weight", required=True, help="Its branch of weights, which sum to the fiducial cross section.")
-@click.option("--unit", type=click.Choice(["pb", "fb"]), required=True, help="Unit of these weights.")
-@click.option("--sentinel", type=float, default=None, help="Value that marks an absent object, such as -99.")
-@observable_options
-@nan_option
-@json_option
-def compare(
-    release: Path | str,
-    theory: Path,
-    tree: str,
-    weight: str,
-    unit: str,
-    sentinel: float | None,
-    observables: Pairs,
-    nan: NanRule,
-    as_json: bool,  # noqa: FBT001
-) -> None:
-    """Compare a THEORY (particle-level events in a ROOT file) with a RELEASE: chi2, bins, p-value.
-
-    The theory's branches are named as the release's columns. Several observables are compared jointly.
-
-    Example: omnifold-pub compare release.h5 theory.root --tree events --weight weight --unit pb
-    -o pT_ll -b 200,300,450,1000
-    """
-    from omnifold_pub.reinterpret.comparison import compare as confront
-    from omnifold_pub.reinterpret.theory import Theory
-    from omnifold_pub.release import open_release
-
-    with open_release(release) as opened:
-        joint = opened.measure(observables, nan=nan)
-        used = {column for name in observables for column in columns_used(name, opened.events)}
-    predicted = Theory.from_root(theory, tree=tree, weight=weight, unit=unit, columns=sorted(used), sentinel=sentinel)
-    comparison = confront(joint, predicted)
-    if as_json:
-        echo_json(comparison.to_dict())
-        return
-    measured, uncertainties = joint.values(), joint.uncertainties()
-    predicted_errors = np.sqrt(np.diag(comparison.covariance))
-    pulls = (comparison.prediction - measured) / np.hypot(uncertainties, predicted_errors)
-    bins = [(name, label) for name in joint.names for label in joint[name].labels]
-    numbers = zip(measured, uncertainties, comparison.prediction, predicted_errors, pulls, strict=True)
-    rows = [
-        (*place, f"{value:.5g}", f"{error:.2g}", f"{expected:.5g}", f"{expected_error:.2g}", f"{pull:+.1f}")
-        for place, (value, error, expected, expected_error, pull) in zip(bins, numbers, strict=True)
-    ]
-    columns = ("observable", "bin", f"measured [{joint.unit}]", "+-", "theory", "+-", "pull")
-    show_table(f"{comparison.theory} against {release}", columns, rows, text=2)
-    test = comparison.test
-    replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
-    click.echo(f"\nchi2 = {test.chi2:.2f} for {test.bins} bins, p = {test.p_value:.3g} ({test.method}{replicas})")

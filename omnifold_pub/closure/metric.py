@@ -5,21 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Floor", "Metric"]
+from omnifold_pub.reinterpret.two_sample.floor import Floor
 
-
-@dataclass(frozen=True)
-class Floor:
-    """What a distance is between two samples of the same law, of the sizes that were compared.
-
-    Attributes
-    ----------
-    mean, deviation : float
-        Mean and standard deviation over such samples.
-    """
-
-    mean: float
-    deviation: float
+__all__ = ["Metric"]
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.closure.classifier import classifier_auc
-from omnifold_pub.closure.distances import (
-    sliced_wasserstein,
-    triangular_discriminator,
-    triangular_floor,
-    wasserstein,
-)
-from omnifold_pub.closure.metric import Floor, Metric
-from omnifold_pub.closure.points import points_of
+from omnifold_pub.closure.metric import Metric
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators import Histogram
 from omnifold_pub.measurement import JointMeasurement, Measurement
@@ -27,6 +19,15 @@ from omnifold_pub.observables.blocks import evaluate
 from omnifold_pub.observables.events import Definition, Events, NanRule
 from omnifold_pub.progress import Progress, silent
 from omnifold_pub.reinterpret.theory import Theory
+from omnifold_pub.reinterpret.two_sample.classifier import classifier_auc
+from omnifold_pub.reinterpret.two_sample.distances import (
+    sliced_wasserstein,
+    triangular_discriminator,
+    triangular_floor,
+    wasserstein,
+)
+from omnifold_pub.reinterpret.two_sample.floor import Floor
+from omnifold_pub.reinterpret.two_sample.points import points_of
 from omnifold_pub.release import Release
 from omnifold_pub.statistics.inference import squared_distance
 
@@ -221,8 +222,8 @@ def closure_table(
 
     Each distance stands beside that of the simulation before unfolding, and beside its floor: what two samples of the
     same law, of as many effective events, have between them. All floors are closed forms, see
-    `omnifold_pub.closure.distances`. The truth's own fluctuations are those of the pseudo-data, so that chi2 uses the
-    published covariance and nothing is added for them.
+    `omnifold_pub.reinterpret.two_sample.distances`. The truth's own fluctuations are those of the pseudo-data, so that
+    chi2 uses the published covariance and nothing is added for them.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from omnifold_pub.errors import ObservableError, ReleaseError
 from omnifold_pub.estimators.base import Statistic
 from omnifold_pub.estimators.histogram import Histogram
+from omnifold_pub.exchange.methods import Exchangeable
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.momenta import FourMomentum
 from omnifold_pub.presentation.methods import Presentable
@@ -27,7 +28,7 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimate(Presentable):
+class Estimate(Presentable, Exchangeable):
     """Any statistic T of the events, with its covariance.
 
     Attributes

@@ -13,8 +13,8 @@ from scipy import stats
 
 from omnifold_pub import Release, Theory, UnfoldingResult, open_release, publish
 from omnifold_pub.closure import ClosureRow, ClosureTable, Metric, closure_table, prior_theory
-from omnifold_pub.closure.metric import Floor
 from omnifold_pub.errors import InputError, MissingExtraError, ObservableError, ReleaseError
+from omnifold_pub.reinterpret.two_sample.floor import Floor
 
 BINS = {"x": [-10.0, -1.0, 0.0, 1.0, 10.0], "y": [0.0, 15.0, 40.0, 400.0]}
 

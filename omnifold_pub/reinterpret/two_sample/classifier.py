@@ -7,19 +7,60 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.closure.metric import Floor
-from omnifold_pub.closure.points import Points
 from omnifold_pub.extras import require
+from omnifold_pub.reinterpret.two_sample.floor import Floor
+from omnifold_pub.reinterpret.two_sample.points import Points
 from omnifold_pub.unfold.config import OmniFoldConfig
 from omnifold_pub.unfold.diagnostics import fit_diagnostics
 
-__all__ = ["classifier_auc"]
+__all__ = ["classifier_auc", "held_out_auc"]
 
 Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
 
 _SEED = 20_191_107  # fixed: the same samples have the same AUC
 _TRAINED, _WATCHED = 0.5, 0.1  # of the events; the rest is held out for the AUC
 _CONFIG = OmniFoldConfig(hidden=(100, 100), batch_size=1024, learning_rate=3e-4, max_epochs=30, patience=5)
+
+
+def held_out_auc(x: Matrix, first: Vector, second: Vector, *, where: str) -> float:
+    """Return the AUC, on events that it was not trained with, of a network that tells two sets of weights apart.
+
+    The split and the network's start are the same in each call with as many events.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        ``value[event, coordinate]``.
+    first, second : numpy.ndarray
+        ``weight[event]`` of the two classes; 0 where an event is of the other one.
+    where : str
+        What is compared, for messages.
+
+    Returns
+    -------
+    float
+        Probability that an event of the second class has the larger score.
+
+    Raises
+    ------
+    TrainingError
+        If a part of a class has no positive sum of weights.
+    """
+    from omnifold_pub.unfold.classifiers import build_classifier
+
+    training, watched, judged = _split(len(x))
+    rows = x.astype(np.float32)
+    network = build_classifier(x.shape[1], _CONFIG, seed=_SEED)
+    network.fit(rows, second, first, training=training, held_out=watched, where=where)
+    return float(fit_diagnostics(network.logits(rows[judged]), second[judged], first[judged]).auc)
+
+
+def _split(events: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the events to train on, to stop early by, and to judge by."""
+    place = np.random.default_rng(_SEED).random(events)
+    watched = (place >= _TRAINED) & (place < _TRAINED + _WATCHED)
+    return place < _TRAINED, watched, place >= _TRAINED + _WATCHED
 
 
 def classifier_auc(points: Points, weights: Sequence[Vector], truth: Vector) -> tuple[list[float], Floor]:
@@ -54,19 +95,10 @@ def classifier_auc(points: Points, weights: Sequence[Vector], truth: Vector) -> 
         If a part of a sample has no positive sum of weights.
     """
     require("torch", extra="unfold", purpose="The classifier test of a closure (it can be left out)")
-    from omnifold_pub.unfold.classifiers import build_classifier
-
-    x = np.concatenate([points.unfolded, points.truth]).astype(np.float32)
-    rng = np.random.default_rng(_SEED)
-    place = rng.random(len(x))
-    training, watched, judged = place < _TRAINED, (place >= _TRAINED) & (place < _TRAINED + _WATCHED), place >= 0.6
+    x = np.concatenate([points.unfolded, points.truth])
     none, w1 = np.zeros(len(truth)), np.concatenate([np.zeros(len(points.unfolded)), truth])
-    found, floor = [], 0.0
-    for number, one in enumerate(weights):
-        w0 = np.concatenate([one, none])
-        network = build_classifier(x.shape[1], _CONFIG, seed=_SEED)
-        network.fit(x, w1, w0, training=training, held_out=watched, where="closure, classifier test")
-        found.append(fit_diagnostics(network.logits(x[judged]), w1[judged], w0[judged]).auc)
-        if number == 0:
-            floor = sum(float((w[judged] ** 2).sum() / w[judged].sum() ** 2) for w in (w1, w0))
+    found = [held_out_auc(x, np.concatenate([one, none]), w1, where="closure, classifier test") for one in weights]
+    judged = _split(len(x))[2]
+    classes = (w1[judged], np.concatenate([weights[0], none])[judged])
+    floor = sum(float((w**2).sum() / w.sum() ** 2) for w in classes)
     return found, Floor(0.5, float(np.sqrt(floor / 12)))

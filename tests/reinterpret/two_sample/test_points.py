@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omnifold_pub.closure.points import points_of
 from omnifold_pub.errors import StatisticsError
+from omnifold_pub.reinterpret.two_sample.points import points_of
 
 
 def test_the_truth_has_mean_zero_and_variance_one() -> None:
@@ -41,5 +41,5 @@ def test_ranks_are_those_of_scipy() -> None:
 
 @pytest.mark.parametrize("ranks", [False, True])
 def test_a_constant_has_no_scale(ranks: bool) -> None:  # noqa: FBT001
-    with pytest.raises(StatisticsError, match="flat: the truth's values have the variance 0"):
+    with pytest.raises(StatisticsError, match="flat: its values in the reference have the variance 0"):
         points_of([np.arange(3.0)], [np.ones(4)], np.ones(4), ["flat"], ranks=ranks)

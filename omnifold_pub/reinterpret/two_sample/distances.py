@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnifold_pub.closure.metric import Floor
 from omnifold_pub.errors import StatisticsError
+from omnifold_pub.reinterpret.two_sample.floor import Floor
 
 __all__ = ["sliced_wasserstein", "triangular_discriminator", "triangular_floor", "wasserstein"]
 

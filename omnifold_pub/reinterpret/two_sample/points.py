@@ -15,6 +15,8 @@ __all__ = ["Points", "points_of"]
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
+_ROUNDING = 1e-12  # of a value: a spread below it is none
+
 
 @dataclass(frozen=True, eq=False)
 class Points:
@@ -36,8 +38,11 @@ def _standardised(values: Vector, other: Vector, weights: Vector, name: str) -> 
     share = weights[there] / weights[there].sum()
     mean = float(share @ other[there])
     variance = float(share @ (other[there] - mean) ** 2)
-    if not 0 < variance < np.inf:
-        msg = f"{name}: the truth's values have the variance {variance:g}; expected a finite one above 0; leave it out"
+    rounding = (_ROUNDING * float(np.abs(other[there]).max(initial=0))) ** 2
+    if not rounding < variance < np.inf:
+        msg = (
+            f"{name}: its values in the reference have the variance {variance:.1g}; expected one above 0; leave it out"
+        )
         raise StatisticsError(msg)
 
     def scaled(x: Vector) -> Vector:

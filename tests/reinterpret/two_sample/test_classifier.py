@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omnifold_pub.closure.classifier import classifier_auc
-from omnifold_pub.closure.points import Points
 from omnifold_pub.errors import MissingExtraError
+from omnifold_pub.reinterpret.two_sample.classifier import classifier_auc
+from omnifold_pub.reinterpret.two_sample.points import Points
 
 
 def test_the_auc_of_gaussians_and_of_the_same_law_by_weights() -> None:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from omnifold_pub.closure.distances import (
+from omnifold_pub.errors import StatisticsError
+from omnifold_pub.reinterpret.two_sample.distances import (
     sliced_wasserstein,
     triangular_discriminator,
     triangular_floor,
     wasserstein,
 )
-from omnifold_pub.errors import StatisticsError
 
 Vector = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""A measurement in the formats of other programs."""

@@ -1,0 +1,96 @@
+"""Whether, and to what, a theory is normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import InputError
+from omnifold_pub.estimators.base import Statistic
+from omnifold_pub.estimators.histogram import Histogram
+from omnifold_pub.messages import shorten
+
+__all__ = ["check_unit", "scale_of"]
+
+
+def check_unit(name: str, unit: str | None, weight_unit: str, statistics: Sequence[Statistic], *, shape: bool) -> None:
+    """Refuse a theory whose normalisation cannot be compared with a measurement.
+
+    Parameters
+    ----------
+    name : str
+        Of the theory.
+    unit : str or None
+        Of its weights; None for one without a cross section.
+    weight_unit : str
+        Of the measurement.
+    statistics : sequence of Statistic
+        What was measured; histograms that are normalised need no cross section.
+    shape : bool
+        Whether shapes alone are to be compared.
+
+    Raises
+    ------
+    InputError
+        If the units differ, or there is no cross section where one is needed.
+    """
+    if unit is None:
+        if shape or all(isinstance(s, Histogram) and s.normalise for s in statistics):
+            return
+        msg = (
+            f"{name}: has no cross section, so that it can only be compared in shape: ask for the shape "
+            "(shape=True), measure with normalise=True, or state its cross section"
+        )
+        raise InputError(msg)
+    if weight_unit != unit:
+        msg = f"{name}: weights in {unit}, the measurement is in {shorten(weight_unit)}; convert them first"
+        raise InputError(msg)
+
+
+def scale_of(weights: NDArray[np.float64], unit: str | None, cross_section: float | None, name: str) -> float:
+    """Refuse weights that are none, and return what they are to be multiplied with.
+
+    Parameters
+    ----------
+    weights : numpy.ndarray
+        ``weight[event]``, of the events in the fiducial region.
+    unit : str or None
+        Of their sum; None where it is no cross section.
+    cross_section : float or None
+        What they shall sum to; None where they do already.
+    name : str
+        Of the theory.
+
+    Raises
+    ------
+    InputError
+        If a weight is not finite, the unit is none, the weights sum to nothing, or the cross section is not above 0.
+
+    Examples
+    --------
+    >>> scale_of(np.array([1.0, 3.0]), "pb", 2.0, "theory")
+    0.5
+    """
+    bad = int((~np.isfinite(weights)).sum())
+    if bad:
+        msg = f"{name}: {bad} of {len(weights)} weights are not finite; remove these events or mend their weights"
+        raise InputError(msg)
+    if unit not in ("pb", "fb", None):
+        msg = f"{name}: unit: expected 'pb', 'fb', or None for weights without a cross section; found {shorten(unit)}"
+        raise InputError(msg)
+    total = float(weights.sum())
+    if not total > 0:
+        what = f"the fiducial cross section in {unit}" if unit else "anything"
+        msg = f"{name}: the weights sum to {total:g}; expected {what}, above 0"
+        raise InputError(msg)
+    if cross_section is None:
+        return 1.0
+    if unit is None:
+        msg = f"{name}: cross_section: expected its unit too; found {cross_section:g} and no unit"
+        raise InputError(msg)
+    if not (np.isfinite(cross_section) and cross_section > 0):
+        msg = f"{name}: cross_section: expected the fiducial cross section in {unit}, above 0; found {cross_section:g}"
+        raise InputError(msg)
+    return cross_section / total

@@ -1,0 +1,117 @@
+"""Templates: predictions whose sizes are fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnifold_pub.errors import InputError
+from omnifold_pub.measurement import Estimate
+from omnifold_pub.messages import suggest
+from omnifold_pub.reinterpret.fitting.model import BoundModel, Model, Parameter, check_parameters
+from omnifold_pub.reinterpret.prediction import Predicting
+
+__all__ = ["Templates"]
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Templates(Model):
+    r"""A sum of predictions, each times a parameter: :math:`T = T_{fixed} + \sum_k \mu_k T_k`.
+
+    The samples are taken to be independent: the covariance of their sum is that of the fixed one plus
+    :math:`\sum_k \mu_k^2 C_k`.
+
+    Parameters
+    ----------
+    scaled : mapping
+        By the name of the parameter that it is multiplied with: a theory.
+    fixed : Theory, optional
+        What is there besides.
+    limits : mapping
+        ``(lower, upper)`` of parameters that have limits.
+
+    Raises
+    ------
+    InputError
+        If there is no parameter, or limits belong to none.
+
+    Notes
+    -----
+    Only the statistics of histograms that are not normalised add up; other measurements are refused.
+
+    Examples
+    --------
+    >>> import omnifold_pub
+    >>> signal = omnifold_pub.Theory.from_arrays({"x": np.array([1.0, 2.0])}, np.array([0.5, 0.5]), unit="pb")
+    >>> [parameter.name for parameter in Templates({"mu": signal}).parameters]
+    ['mu']
+    """
+
+    scaled: Mapping[str, Predicting]
+    fixed: Predicting | None = None
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.limits:
+            if name not in self.scaled:
+                msg = f"templates: limits of a parameter {name!r} that is none; {suggest(name, list(self.scaled))}"
+                raise InputError(msg)
+        check_parameters(self.parameters)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """One for each template that is scaled; they start at 1, or at the limit that is nearest to 1."""
+        found = []
+        for name in self.scaled:
+            lower, upper = self.limits.get(name, (-np.inf, np.inf))
+            found.append(Parameter(name, float(np.clip(1.0, lower, upper)), lower, upper))
+        return tuple(found)
+
+    def of(self, measurement: Estimate) -> BoundModel:
+        """Return the sum of the templates in the bins of a measurement.
+
+        Raises
+        ------
+        InputError
+            If a theory is in another unit, has no event in any bin, or statistics do not add up.
+        """
+        check_linear(measurement, "templates")
+        found = [prediction.predict(measurement) for prediction in self.scaled.values()]
+        for prediction, (values, _) in zip(self.scaled.values(), found, strict=True):
+            if not values.any():
+                msg = f"{prediction.name}: no event is in any of the {len(values)} bins; leave this template out"
+                raise InputError(msg)
+        bins = len(measurement.nominal)
+        base, base_covariance = np.zeros(bins), np.zeros((bins, bins))
+        if self.fixed is not None:
+            base, base_covariance = self.fixed.predict(measurement)
+        templates = np.array([values for values, _ in found])
+        covariances = np.array([covariance for _, covariance in found])
+        return BoundModel(
+            self.parameters,
+            lambda mu: base + mu @ templates,
+            lambda mu: base_covariance + np.einsum("k,kij->ij", mu**2, covariances),
+        )
+
+
+def check_linear(measurement: Estimate, what: str) -> None:
+    """Refuse statistics that are not sums of weights.
+
+    Raises
+    ------
+    InputError
+        If there is one.
+    """
+    for statistic in measurement.statistics:
+        if not getattr(statistic, "is_linear", False):
+            msg = (
+                f"{what}: {statistic.name} is no sum of weights, so that predictions do not add up; "
+                "measure a histogram that is not normalised, or fit a Reweighting or a Grid"
+            )
+            raise InputError(msg)

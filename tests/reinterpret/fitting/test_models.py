@@ -1,0 +1,207 @@
+"""Templates, grids and reweighting against weights written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from omnifold_pub import Measurement, Theory
+from omnifold_pub.errors import InputError
+from omnifold_pub.estimators import Profile
+from omnifold_pub.reinterpret.fitting import Grid, Reweighting, Templates, fit
+
+Array = NDArray[np.float64]
+MakeMeasurement = Callable[..., Measurement]
+
+EDGES = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
+
+
+def theory(seed: int, *, scale: float = 1.0, name: str = "theory", events: int = 4000, total: float = 100.0) -> Theory:
+    rng = np.random.default_rng(seed)
+    weights = rng.gamma(4, 1, events)
+    columns = {"x": rng.exponential(scale, events), "y": rng.normal(size=events)}
+    return Theory.from_arrays(columns, weights * total / weights.sum(), unit="pb", name=name)
+
+
+def histogram(one: Theory, weights: Array | None = None) -> tuple[Array, Array]:
+    """Return contents and their covariance, by numpy."""
+    weights = one.weights if weights is None else weights
+    x = one.events["x"].astype(float)
+    contents = np.histogram(x, EDGES, weights=weights)[0]
+    squares = np.histogram(x, EDGES, weights=weights**2)[0]
+    return contents.astype(np.float64), np.diag(squares).astype(np.float64)
+
+
+@pytest.fixture
+def spectrum(make_measurement: MakeMeasurement) -> Measurement:
+    nominal = np.array([40.0, 25, 15, 10, 10])
+    return make_measurement(nominal, {"all": np.diag(nominal) / 50}, edges=EDGES)
+
+
+def test_templates_add_up(spectrum: Measurement) -> None:
+    signal, background, other = theory(1), theory(2, scale=2, name="background"), theory(3, scale=0.5)
+    bound = Templates({"mu": signal, "nu": other}, background).of(spectrum)
+    mu, nu = 1.3, -0.2
+    parts = [histogram(one) for one in (signal, other, background)]
+    factors = (mu, nu, 1.0)
+    values = sum(f * v for f, (v, _) in zip(factors, parts, strict=True))
+    covariance = sum(f**2 * c for f, (_, c) in zip(factors, parts, strict=True))
+    np.testing.assert_allclose(bound.predict(np.array([mu, nu])), values, rtol=1e-9)
+    np.testing.assert_allclose(bound.covariance(np.array([mu, nu])), covariance, rtol=1e-9)
+    assert [(p.name, p.start) for p in bound.parameters] == [("mu", 1.0), ("nu", 1.0)]
+
+
+def test_a_template_is_found_again(make_measurement: MakeMeasurement) -> None:
+    signal, background = theory(1), theory(2, scale=2)
+    nominal = 0.7 * histogram(signal)[0] + histogram(background)[0]
+    measurement = make_measurement(nominal, {"all": np.diag(nominal) / 50}, edges=EDGES)
+    found = fit(Templates({"mu": signal}, background, limits={"mu": (0, 3)}), measurement)
+    assert found["mu"][0] == pytest.approx(0.7, abs=1e-3)
+    covariance = np.diag(nominal) / 50 + 0.49 * histogram(signal)[1] + histogram(background)[1]
+    slope = histogram(signal)[0]
+    assert found["mu"][1] == pytest.approx((slope @ np.linalg.inv(covariance) @ slope) ** -0.5, rel=1e-3)
+
+
+def test_templates_that_cannot_be(spectrum: Measurement) -> None:
+    with pytest.raises(InputError, match="limits of a parameter 'nu' that is none; there are mu"):
+        Templates({"mu": theory(1)}, limits={"nu": (0, 1)})
+    away = Theory.from_arrays({"x": np.full(5, 9.0)}, np.ones(5), unit="pb", name="away")
+    with pytest.raises(InputError, match="away: no event is in any of the 5 bins; leave this template out"):
+        Templates({"mu": away}).of(spectrum)
+    from dataclasses import replace
+
+    mean = replace(spectrum, statistics=(Profile("y", "x", EDGES),))
+    with pytest.raises(InputError, match="is no sum of weights"):
+        Templates({"mu": theory(1)}).of(mean)
+
+
+def test_a_grid_with_as_many_nodes_as_monomials_goes_through_them(spectrum: Measurement) -> None:
+    nodes: dict[Any, Theory] = {at: theory(i, scale=1 + at) for i, at in enumerate((0.0, 0.1, 0.3))}
+    bound = Grid(["s"], nodes).of(spectrum)
+    for at, node in nodes.items():
+        np.testing.assert_allclose(bound.predict(np.array([at])), histogram(node)[0], rtol=1e-9)
+        np.testing.assert_allclose(bound.covariance(np.array([at])), histogram(node)[1], rtol=1e-7, atol=1e-9)
+    contents = np.array([histogram(node)[0] for node in nodes.values()])
+    expected = [np.polyval(np.polyfit([0, 0.1, 0.3], column, 2), 0.22) for column in contents.T]
+    np.testing.assert_allclose(bound.predict(np.array([0.22])), expected, rtol=1e-9)
+    (parameter,) = bound.parameters
+    assert (parameter.lower, parameter.upper) == (0.0, 0.3)
+    assert not Grid(["s"], nodes).residuals(spectrum).any()
+
+
+def test_a_grid_of_two_parameters_is_least_squares(spectrum: Measurement) -> None:
+    places = [(a, b) for a in (-1.0, 0.0, 2.0) for b in (10.0, 20.0, 40.0)]
+    nodes = {place: theory(7 * i, scale=1 + 0.1 * place[0] + 0.01 * place[1]) for i, place in enumerate(places)}
+    grid = Grid(["a", "b"], nodes)
+    contents = np.array([histogram(node)[0] for node in nodes.values()])
+
+    def design(a: Any, b: Any) -> Array:
+        one = np.ones_like(np.asarray(a, dtype=float))
+        return np.stack([one, a, b, a * a, a * b, b * b], axis=-1).astype(np.float64)
+
+    x = np.array(places)
+    coefficients = np.linalg.lstsq(design(x[:, 0], x[:, 1]), contents, rcond=None)[0]
+    predicted = grid.of(spectrum).predict(np.array([0.7, 33.0]))
+    np.testing.assert_allclose(predicted, design(0.7, 33.0) @ coefficients, rtol=1e-7)
+    assert np.std(grid.residuals(spectrum)) == pytest.approx(1, abs=0.35)
+
+
+def test_a_grid_finds_its_parameter_again(make_measurement: MakeMeasurement) -> None:
+    nodes: dict[Any, Theory] = {
+        at: theory(i, scale=at, events=50_000) for i, at in enumerate((0.8, 0.9, 1.0, 1.1, 1.2))
+    }
+    nominal, _ = histogram(theory(99, scale=0.97, events=200_000))
+    found = fit(Grid(["scale"], nodes), make_measurement(nominal, {"all": np.diag(nominal) / 300}, edges=EDGES))
+    assert found["scale"][0] == pytest.approx(0.97, abs=0.015)
+    assert found.goodness is not None
+    assert found.goodness.p_value > 0.01
+
+
+@pytest.mark.parametrize(
+    ("names", "nodes", "degree", "message"),
+    [
+        (["a"], {0: 0, 1: 0}, 2, "has 3 coefficients; found 2 nodes, so that they are too few"),
+        (["a", "b"], {(i, 2 * i): 0 for i in range(8)}, 2, "8 nodes, of which they tell 3 apart"),
+        (["a", "b"], {1.0: 0}, 1, "expected 2 finite numbers for each node"),
+        (["a"], {np.nan: 0, 1.0: 0}, 1, "expected 1 finite numbers"),
+        (["a", "a"], {(0, 0): 0, (1, 0): 0, (0, 1): 0}, 1, "a more than once"),
+    ],
+)
+def test_grids_that_cannot_be(names: list[str], nodes: dict[Any, Any], degree: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Grid(names, nodes, degree=degree)
+
+
+def terms(one: Theory) -> tuple[Array, Array, Array, Array]:
+    """Return first and second powers of two parameters: weights that depend on the events."""
+    x, y = one.events["x"].astype(float), one.events["y"].astype(float)
+    return one.weights * 0.3 * x, one.weights * 0.1 * x**2, one.weights * 0.2 * y, one.weights * 0.05 * x * y
+
+
+@pytest.fixture
+def reweighting() -> Reweighting:
+    base = theory(5)
+    a, aa, b, ab = terms(base)
+    return Reweighting(base, {"a": a, "b": b}, {"a": aa}, {("a", "b"): ab})
+
+
+def test_reweighted_histograms_are_those_of_the_weights(spectrum: Measurement, reweighting: Reweighting) -> None:
+    base = reweighting.theory
+    a, aa, b, ab = terms(base)
+    weights = base.weights + 0.7 * a + 0.49 * aa - 1.2 * b - 0.84 * ab
+    at = np.array([0.7, -1.2])
+    np.testing.assert_allclose(reweighting.weights(at), weights, rtol=1e-12)
+    bound, (values, covariance) = reweighting.of(spectrum), histogram(base, weights)
+    np.testing.assert_allclose(bound.predict(at), values, rtol=1e-9)
+    np.testing.assert_allclose(bound.covariance(at), covariance, rtol=1e-9)
+    np.testing.assert_allclose(bound.predict(np.zeros(2)), base.predict(spectrum)[0], rtol=1e-12)
+
+
+def test_statistics_that_are_not_linear_are_computed_anew(spectrum: Measurement, reweighting: Reweighting) -> None:
+    from dataclasses import replace
+
+    profile = replace(spectrum, statistics=(Profile("y", "x", EDGES),))
+    at = np.array([0.4, 0.3])
+    x, y = (reweighting.theory.events[name].astype(float) for name in "xy")
+    weights = reweighting.weights(at)
+    expected = np.histogram(x, EDGES, weights=weights * y)[0] / np.histogram(x, EDGES, weights=weights)[0]
+    np.testing.assert_allclose(reweighting.of(profile).predict(at), expected, rtol=1e-9)
+
+
+def test_a_coupling_is_found_again(make_measurement: MakeMeasurement) -> None:
+    truth = theory(50, events=100_000)
+    a, aa, *_ = terms(truth)
+    nominal, _ = histogram(truth, truth.weights + 0.5 * a + 0.25 * aa)
+    base = theory(5, events=100_000)
+    a, aa, *_ = terms(base)
+    found = fit(Reweighting(base, {"c": a}, {"c": aa}), make_measurement(nominal, {"all": np.eye(5)}, edges=EDGES))
+    assert found["c"][0] == pytest.approx(0.5, abs=2 * found["c"][1])
+    assert found["c"][1] < 0.2
+
+
+def test_reweightings_that_cannot_be() -> None:
+    base = theory(5)
+    with pytest.raises(InputError, match="weights of c: expected 4000 finite numbers, one for each event of theory"):
+        Reweighting(base, {"c": np.ones(3)})
+    with pytest.raises(InputError, match=r"weights of c \* c: expected 4000 finite"):
+        Reweighting(base, {"c": base.weights}, {"c": np.full(4000, np.nan)})
+    with pytest.raises(InputError, match="no parameter 'd'; there are c"):
+        Reweighting(base, {"c": base.weights}, limits={"d": (0, 1)})
+    with pytest.raises(InputError, match="found none"):
+        Reweighting(base, {})
+
+
+def test_another_unit_is_refused(spectrum: Measurement) -> None:
+    femtobarn = Theory.from_arrays({"x": np.ones(5)}, np.ones(5), unit="fb", name="other")
+    models = (
+        Templates({"mu": femtobarn}),
+        Reweighting(femtobarn, {"c": np.ones(5)}),
+        Grid(["c"], {0: femtobarn, 1: femtobarn}, degree=1),
+    )
+    for model in models:
+        with pytest.raises(InputError, match="other: weights in fb"):
+            model.of(spectrum)

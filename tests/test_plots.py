@@ -262,7 +262,7 @@ def test_the_ranking_shows_chi2_with_and_without_the_theorys_uncertainty(
     ]
     ranking = rank(measurement, theories)
     plots.ranking(ranking, ax=axes)
-    exact, own = (line.get_xdata() for line in axes.lines)
+    exact, own = (np.asarray(line.get_xdata(), dtype=np.float64) for line in axes.lines)
     np.testing.assert_allclose(own, [one.test.chi2 / 4 for one in ranking.comparisons])
     np.testing.assert_allclose(exact, [one.without_theory().chi2 / 4 for one in ranking.comparisons])
     assert [label.get_text() for label in axes.get_yticklabels()] == [one.theory for one in ranking.comparisons]

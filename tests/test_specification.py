@@ -128,13 +128,13 @@ def test_every_key_that_is_new_is_named_with_its_version(specification: str, pro
     added = {key for key in new - old if key not in {"if", "then", "allOf", "oneOf", "not"}}
     row = re.search(r"^\| 1\.1\.0 \| (.*) \|$", specification, re.MULTILINE)
     assert row is not None
-    assert set(re.findall(r"`(\w+)`", row[1])) - {"validity"} == {
-        "four_momenta",
-        "ranges",
-        "minimum_effective_data_events_per_bin",
-    }
+    named = {"four_momenta", "ranges", "minimum_effective_data_events_per_bin", "definition", "diagnostics"}
+    assert set(re.findall(r"`(\w+)`", row[1])) - {"validity", "fiducial", "unfolding"} == named
     inside = {"note", "pt", "eta", "rapidity", "phi", "mass", "expression", "minimum", "maximum"}
-    assert added - inside == {"four_momenta", "ranges", "minimum_effective_data_events_per_bin"}
+    present = json.loads((project / "schemas/1.1.0/release.schema.json").read_text())
+    diagnostics = [present["$defs"]["fits"], present["properties"]["unfolding"]["properties"]["diagnostics"]]
+    inside |= set(re.findall(r'"(\w+)":', json.dumps(diagnostics))) | {"fits"}
+    assert added - inside == named - {"definition"}  # objects have had one before
 
 
 def test_four_momenta_are_those_of_the_formulas(specification: str) -> None:

@@ -41,7 +41,7 @@ def check_unit(name: str, unit: str | None, weight_unit: str, statistics: Sequen
             return
         msg = (
             f"{name}: has no cross section, so that it can only be compared in shape: ask for the shape "
-            "(shape=True), measure with normalise=True, or state its cross section"
+            "(shape_only=True), measure with normalise=True, or state its cross section"
         )
         raise InputError(msg)
     if weight_unit != unit:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import awkward as ak  # type: ignore[import-untyped]
+import awkward as ak
 import numpy as np
 import pytest
 import uproot

@@ -59,7 +59,7 @@ def test_python_snippets_run(blocks: list[tuple[str, str]]) -> None:
         printed.append(output.getvalue())
         if "release/zjets/zjets.h5" in snippet:  # the same numbers for everybody
             assert blocks[number + 1] == ("text", printed[-1])
-    assert len(printed) == 6
+    assert len(printed) == 7
     assert "data_bootstrap bootstrap" in "".join(printed)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
-from omnifold_pub.errors import StatisticsError
+from omnifold_pub.errors import ObservableError, StatisticsError
 from omnifold_pub.exchange.gaussian import Strength, strength, upper_limit
-from omnifold_pub.exchange.whitening import Whitened
+from omnifold_pub.exchange.whitening import Whitened, stack
 from omnifold_pub.extras import require
 
-__all__ = ["deviations", "refitted", "workspace_of"]
+__all__ = ["Document", "combined_workspace", "deviations", "refitted", "workspace_of"]
 
 Mode = Literal["whitened", "named"]
 Document = dict[str, Any]
@@ -21,31 +22,36 @@ Document = dict[str, Any]
 _SCALES = {"whitened": (1e6, 1e5, 1e4), "named": (1e5, 1e4)}
 _TOLERANCE = 0.005
 _RANGE = 100.0  # of mu, in units of its error: near their bounds, minuit's errors are off
+_POI = "mu"
+_INERT = "inert"
 
 
-def _document(white: Whitened, found: Strength, scale: float, channel: str, about: Document) -> Document:
-    """Return the workspace with ``scale`` counts in each bin, whose Poisson is then nearly a Gaussian."""
+def _channel(name: str, white: Whitened, scale: float, *, inert: Literal["inert", "none"]) -> Document:
+    """Return a channel with ``scale`` counts in each bin, whose Poisson is then nearly a Gaussian."""
     root, flat = scale**0.5, np.full(len(white.data), scale)
-    inert = {"name": "inert", "type": "normsys", "data": {"lo": 1.0, "hi": 1.0}}  # minuit needs a second parameter
-    moved = [
+    modifiers: list[Document] = [
         {
-            "name": name,
+            "name": source,
             "type": "histosys",
             "data": {"hi_data": (flat + root * d).tolist(), "lo_data": (flat - root * d).tolist()},
         }
-        for name, d in white.shifts.items()
+        for source, d in white.shifts.items()
     ]
+    if inert == "inert":  # minuit needs a second parameter
+        modifiers.append({"name": _INERT, "type": "normsys", "data": {"lo": 1.0, "hi": 1.0}})
+    signal = [{"name": _POI, "type": "normfactor", "data": None}]
     samples = [
-        {"name": "background", "data": flat.tolist(), "modifiers": moved or [inert]},
-        {
-            "name": "signal",
-            "data": (root * white.signal).tolist(),
-            "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
-        },
+        {"name": "background", "data": flat.tolist(), "modifiers": modifiers},
+        {"name": "signal", "data": (root * white.signal).tolist(), "modifiers": signal},
     ]
-    top = abs(found.best_fit) + _RANGE * found.error
-    bounds = {"fit": [-top, top], "limit": [0.0, top]}
-    # the schema allows no further keys anywhere: what else is to be known are observations that no channel reads
+    return {"name": name, "samples": samples}
+
+
+def _observations(name: str, white: Whitened, scale: float, about: Document) -> list[Document]:
+    """Return the data, and what else is to be known: observations that no channel reads.
+
+    The schema allows no further keys anywhere.
+    """
     kept = {
         "measured": white.measured,
         "background": white.background,
@@ -53,20 +59,26 @@ def _document(white: Whitened, found: Strength, scale: float, channel: str, abou
         "transform": white.transform.ravel(),
     }
     text = json.dumps({**about, "scale": scale, "transform": list(white.transform.shape)}, sort_keys=True)
+    return [
+        {"name": name, "data": (scale + scale**0.5 * white.data).tolist()},
+        {"name": f"{name}/about {text}", "data": [scale]},
+        *({"name": f"{name}/{what}", "data": values.tolist()} for what, values in kept.items()),
+    ]
+
+
+def _document(whites: Mapping[str, Whitened], found: Strength, scale: float, about: Mapping[str, Document]) -> Document:
+    top = abs(found.best_fit) + _RANGE * found.error
+    bounds = {"fit": [-top, top], "limit": [0.0, top]}
+    inert: Literal["inert", "none"] = "none" if any(white.shifts for white in whites.values()) else "inert"
     return {
-        "channels": [{"name": channel, "samples": samples}],
+        "channels": [_channel(name, white, scale, inert=inert) for name, white in whites.items()],
         "observations": [
-            {"name": channel, "data": (flat + root * white.data).tolist()},
-            {"name": f"{channel}/about {text}", "data": [scale]},
-            *({"name": f"{channel}/{name}", "data": values.tolist()} for name, values in kept.items()),
+            one for name, white in whites.items() for one in _observations(name, white, scale, about.get(name, {}))
         ],
         "measurements": [
             {
                 "name": name,
-                "config": {
-                    "poi": "mu",
-                    "parameters": [{"name": "mu", "bounds": [limits], "inits": [found.error]}],
-                },
+                "config": {"poi": _POI, "parameters": [{"name": _POI, "bounds": [limits], "inits": [found.error]}]},
             }
             for name, limits in bounds.items()
         ],
@@ -77,42 +89,44 @@ def _document(white: Whitened, found: Strength, scale: float, channel: str, abou
 def refitted(document: Document, expected: Strength) -> Strength:
     """Fit a workspace with pyhf's default optimiser, around the answer that is expected.
 
-    Limits are CLs at the expected limits, carried on to the level along the closed form. The backend in use is put
-    back afterwards.
+    Limits are CLs at the expected limits, carried on to the level along the closed form: NaN where pyhf's CLs is 0 or
+    1. The backend in use is put back afterwards.
     """
     import pyhf
 
     backend, optimizer = pyhf.get_backend()
     pyhf.set_backend("numpy", pyhf.optimize.scipy_optimizer())
-    quiet = warnings.catch_warnings()
-    quiet.__enter__()
-    warnings.simplefilter("ignore")  # pyhf 0.7 uses what jsonschema and numpy have deprecated
     try:
-        workspace = pyhf.Workspace(document)
-        model = workspace.model(measurement_name="fit")
-        data = workspace.data(model)
-        values, lowest = pyhf.infer.mle.fit(data, model, return_fitted_val=True)
-        best_fit = float(values[model.config.poi_index])
-        rises = [
-            float(
-                pyhf.infer.mle.fixed_poi_fit(best_fit + side * expected.error, data, model, return_fitted_val=True)[1]
-            )
-            - float(lowest)
-            for side in (-1, 1)
-        ]
-        error = expected.error / float(np.sqrt(max(np.mean(rises), 1e-12)))
-        model = workspace.model(measurement_name="limit")
-        data = workspace.data(model)
-        pulls = [expected.best_fit / expected.error, -2.0, -1.0, 0.0, 1.0, 2.0]
-        limits = []
-        for number, (pull, limit) in enumerate(zip(pulls, (expected.limit, *expected.expected), strict=True)):
-            observed, bands = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
-            cls = float(observed if number == 0 else bands[number - 1])
-            inside = 0 < cls < 1
-            limits.append(upper_limit(pull * expected.error, expected.error, 1 - cls) if inside else float("nan"))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "jsonschema.RefResolver", DeprecationWarning)  # pyhf 0.7 uses it
+            return _answers(document, expected)
     finally:
-        quiet.__exit__(None, None, None)
         pyhf.set_backend(backend, optimizer)
+
+
+def _answers(document: Document, expected: Strength) -> Strength:
+    import pyhf
+
+    workspace = pyhf.Workspace(document)
+    model = workspace.model(measurement_name="fit")
+    data = workspace.data(model)
+    values, lowest = pyhf.infer.mle.fit(data, model, return_fitted_val=True)
+    best_fit = float(values[model.config.poi_index])
+    rises = [
+        float(pyhf.infer.mle.fixed_poi_fit(best_fit + side * expected.error, data, model, return_fitted_val=True)[1])
+        - float(lowest)
+        for side in (-1, 1)
+    ]
+    error = expected.error / max(sum(rises) / 2, 1e-12) ** 0.5
+    model = workspace.model(measurement_name="limit")
+    data = workspace.data(model)
+    pulls = [expected.best_fit / expected.error, -2.0, -1.0, 0.0, 1.0, 2.0]
+    limits = []
+    for number, (pull, limit) in enumerate(zip(pulls, (expected.limit, *expected.expected), strict=True)):
+        observed, bands = pyhf.infer.hypotest(limit, data, model, return_expected_set=True)
+        cls = float(observed if number == 0 else bands[number - 1])
+        inside = 0 < cls < 1
+        limits.append(upper_limit(pull * expected.error, expected.error, 1 - cls) if inside else float("nan"))
     # the closed form has CLs = cls at `limits`: pyhf is as far off at the level, to first order
     mirrored = [2 * at - there for at, there in zip((expected.limit, *expected.expected), limits, strict=True)]
     low, below, median, above, high = mirrored[1:]
@@ -145,13 +159,19 @@ def workspace_of(
 ) -> Document:
     """Return a workspace of pyhf that gives the answer of the closed form.
 
-    Its two measurements are ``fit``, where mu may be negative, and ``limit``. ``pyhf.infer.intervals`` want a bracket
-    that does not begin at 0. Bins, W, x, b and y are kept as observations that belong to no channel.
+    Each direction is a bin of A + sqrt(A) (y - mu t) counts, since pyhf's main term is always a Poisson; A is the
+    largest of 1e6, 1e5, 1e4 (of 1e5, 1e4 for ``named``) with which pyhf agrees. Its two measurements are ``fit``, where
+    mu may be negative, and ``limit``. ``pyhf.infer.intervals`` want a bracket that does not begin at 0. W, x, b and y
+    are kept as observations that belong to no channel, with a JSON text as the name of one.
 
     Parameters
     ----------
+    white : Whitened
+        Named sources (``shifts``) become a ``histosys`` each.
     mode : {"whitened", "named"}
-        For the message; named sources are in ``white.shifts``.
+        Which A are tried.
+    channel : str
+        Name of the channel.
     about : dict, optional
         What goes with it, such as labels and unit.
 
@@ -159,20 +179,57 @@ def workspace_of(
     ------
     StatisticsError
         If pyhf is off by more than 0.5 % in best fit, error, observed or expected limits.
+    ObservableError
+        If a source is called as the strength is.
     MissingExtraError
         If pyhf is not installed.
     """
+    return _agreeing({channel: white}, mode, {channel: about or {}})
+
+
+def combined_workspace(whites: Mapping[str, Whitened], *, about: Mapping[str, Document] | None = None) -> Document:
+    """Return a workspace of several measurements with one strength, a channel each; see `workspace_of`.
+
+    Sources of one name are one parameter of all of them; whatever has no name is taken as independent.
+
+    Parameters
+    ----------
+    whites : mapping
+        Channel to what it holds.
+    about : mapping, optional
+        Channel to what goes with it.
+
+    Raises
+    ------
+    StatisticsError, ObservableError, MissingExtraError
+        As `workspace_of`.
+    """
+    mode: Mode = "named" if any(white.shifts for white in whites.values()) else "whitened"
+    return _agreeing(whites, mode, about or {})
+
+
+def _agreeing(whites: Mapping[str, Whitened], mode: Mode, about: Mapping[str, Document]) -> Document:
     require("pyhf", extra="pyhf", purpose="Writing a workspace")
-    expected = strength(white)
+    import pyhf
+
+    for white in whites.values():
+        taken = {_POI, _INERT} & set(white.shifts)
+        if taken:
+            msg = f"a source of uncertainty is called {min(taken)!r}, as a parameter of the workspace; rename it"
+            raise ObservableError(msg)
+    expected = strength(stack(list(whites.values())))
     best: dict[str, float] = {}
     for scale in _SCALES[mode]:
-        document = _document(white, expected, scale, channel, about or {})
-        off = deviations(refitted(document, expected), expected)
-        if max(off.values()) <= _TOLERANCE:  # not so for NaN
+        document = _document(whites, expected, scale, about)
+        try:
+            off = deviations(refitted(document, expected), expected)
+        except pyhf.exceptions.FailedMinimization:
+            continue
+        if max(off.values()) <= _TOLERANCE and not np.isnan(list(off.values())).any():
             return document
-        best = off if not best or not max(best.values()) < max(off.values()) else best
+        best = off if not best or max(off.values()) < max(best.values()) else best
     factor = 10.0 ** round(np.log10(expected.error / 0.05))
-    worst = ", ".join(f"{name} {100 * value:.2g} %" for name, value in best.items())
+    worst = ", ".join(f"{name} {100 * value:.2g} %" for name, value in best.items()) or "its optimiser fails"
     msg = (
         f"pyhf does not give the answer of the closed form (mu = {expected.best_fit:.4g} +- {expected.error:.4g}); "
         f"it is off by: {worst}; expected at most 0.5 %. Its optimiser takes steps made for errors of 0.001 to 1: "

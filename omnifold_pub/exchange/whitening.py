@@ -13,7 +13,7 @@ from omnifold_pub.exchange.breakdown import error_sources
 from omnifold_pub.presentation.measured import Measured
 from omnifold_pub.statistics.covariances import checked_covariance, rank_of, spectrum
 
-__all__ = ["Whitened", "whiten", "whiten_measurement"]
+__all__ = ["Whitened", "stack", "whiten", "whiten_measurement"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -156,7 +156,14 @@ def whiten_measurement(
             msg = f"no component {name!r} to leave out; there are {', '.join(known)}"
             raise ObservableError(msg)
     bins = len(measured.nominal)
-    results = [result for result in measured.results if result.component.name not in leave_out]
+    shifts: dict[str, Vector] = {}
+    by_name: set[str] = set()
+    for source in error_sources(measured) if named else ():
+        if source.correlation == "full" and source.component.name not in leave_out:
+            by_name.add(source.component.name)
+            if source.shift.any():
+                shifts[source.name] = source.shift
+    results = [one for one in measured.results if one.component.name not in {*leave_out, *by_name}]
     total: Matrix = np.zeros((bins, bins))
     for result in results:
         total += result.covariance
@@ -170,10 +177,32 @@ def whiten_measurement(
             f"{short[0].replicas} replicas; merge bins down to {rank} or fewer"
         )
         raise StatisticsError(msg)
-    shifts: dict[str, Vector] = {}
-    if named:
-        for source in error_sources(measured):
-            if source.correlation == "full" and source.component.name not in leave_out and source.shift.any():
-                shifts[source.name] = source.shift
-                total -= np.outer(source.shift, source.shift)
     return whiten(measured.nominal, signal, total, background=background, shifts=shifts)
+
+
+def stack(parts: Sequence[Whitened]) -> Whitened:
+    """Put measurements one after the other: independent, but for the sources that have the same name.
+
+    Examples
+    --------
+    >>> one = whiten([1.0], [1.0], [[4.0]])
+    >>> stack([one, one]).transform
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    """
+    directions, bins = (np.cumsum([0, *(part.transform.shape[axis] for part in parts)]) for axis in (0, 1))
+    transform: Matrix = np.zeros((int(directions[-1]), int(bins[-1])))
+    shifts: dict[str, Vector] = {name: np.zeros(int(directions[-1])) for part in parts for name in part.shifts}
+    for number, part in enumerate(parts):
+        rows = slice(int(directions[number]), int(directions[number + 1]))
+        transform[rows, int(bins[number]) : int(bins[number + 1])] = part.transform
+        for name, shift in part.shifts.items():
+            shifts[name][rows] = shift
+    return Whitened(
+        transform,
+        np.concatenate([part.measured for part in parts]),
+        np.concatenate([part.background for part in parts]),
+        np.concatenate([part.data for part in parts]),
+        np.concatenate([part.signal for part in parts]),
+        shifts,
+    )

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Literal, cast
 
 import click
 
-from omnifold_pub.cli import exporting
-from omnifold_pub.cli.console import nan_option, parse_edges, progress_bars, release_argument
+from omnifold_pub.cli import exporting, likelihoods
+from omnifold_pub.cli.console import release_argument
+from omnifold_pub.cli.measuring import Wanted, measured, measured_options
 from omnifold_pub.observables.events import NanRule
 
-if TYPE_CHECKING:
-    from omnifold_pub.measurement import JointMeasurement
-    from omnifold_pub.release import Release
-
-__all__ = ["Wanted", "export", "measured_options"]
-
-Wanted = dict[str, list[float] | None]
-"""Observable to its edges; None: bins are to be suggested. Empty: all observables of the release."""
+__all__ = ["export"]
 
 _EVENTS = "events"
 
@@ -48,59 +41,8 @@ def export() -> None:
 
 
 export.add_command(exporting.export, _EVENTS)
-
-
-def measured_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what says which observables are measured, in which bins, as ``wanted``, ``where``, ``nan``."""
-
-    def pair(ctx: click.Context, _: click.Parameter, bins: tuple[str, ...]) -> Wanted:
-        names: tuple[str, ...] = ctx.params.pop("names")
-        if bins and len(bins) != len(names):
-            msg = f"expected one --bins for each --observable, or none at all; found {len(bins)} for {len(names)}"
-            raise click.UsageError(msg, ctx)
-        if len(set(names)) != len(names):
-            msg = "an observable is given twice"
-            raise click.UsageError(msg, ctx)
-        return dict(zip(names, map(parse_edges, bins) if bins else [None] * len(names), strict=True))
-
-    for option in (
-        nan_option,
-        click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'."),
-        click.option(
-            "-b",
-            "--bins",
-            "wanted",
-            multiple=True,
-            callback=pair,
-            metavar="EDGES",
-            help="Its bin edges, such as 200,300,450,1000.  [default: as `omnifold-pub bins` suggests]",
-        ),
-        click.option(
-            "-o",
-            "--observable",
-            "names",
-            multiple=True,
-            is_eager=True,
-            metavar="EXPR",
-            help="A column, or an expression of columns. Can be given several times.  [default: all columns]",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _measured(release: Release, wanted: Wanted, **options: Any) -> JointMeasurement:
-    """Measure what was asked for, or every observable of the release."""
-    with progress_bars() as progress:
-        columns = [observable["name"] for observable in release.metadata["observables"]]
-        pairs = wanted or dict.fromkeys(columns)
-        chosen = {"where": options["where"], "nan": options["nan"]}
-        bins: dict[str, Any] = {}
-        for number, (name, edges) in enumerate(pairs.items()):
-            if progress is not None:
-                progress(number, len(pairs), "bins")
-            bins[name] = release.suggest_bins(name, **chosen) if edges is None else edges
-        return release.measure(bins, **options, progress=progress)
+export.add_command(likelihoods.pyhf)
+export.add_command(likelihoods.hs3)
 
 
 @export.command()
@@ -137,7 +79,7 @@ def hepdata(
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
-        joint = _measured(opened, wanted, where=where, nan=nan, density=density, normalise=normalise)
+        joint = measured(opened, wanted, where=where, nan=nan, density=density, normalise=normalise)
         metadata = opened.metadata
     record = Record(metadata, doi, _files(release), reactions)
     document = joint.to_dict(members=not no_members)
@@ -196,7 +138,7 @@ def yoda(
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
-        joint = _measured(opened, wanted, where=where, nan=nan, density=not integrated, normalise=normalise)
+        joint = measured(opened, wanted, where=where, nan=nan, density=not integrated, normalise=normalise)
     with warnings.catch_warnings():
         warnings.simplefilter("always", ExchangeWarning)  # shown each time, as the program shows warnings
         write_yoda(joint, out, analysis=analysis, version=cast("Literal[1, 2]", int(version)))
@@ -229,7 +171,7 @@ def smefit(
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
-        joint = _measured(opened, wanted, where=where, nan=nan, density=density, normalise=normalise)
+        joint = measured(opened, wanted, where=where, nan=nan, density=density, normalise=normalise)
         metadata = opened.metadata
     write_smefit(joint, out, prefix=prefix, metadata=metadata)
     click.echo(f"{out}: {len(joint.values())} values")

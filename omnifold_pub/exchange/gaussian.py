@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri_exp
 
+from omnifold_pub.errors import StatisticsError
 from omnifold_pub.exchange.whitening import Whitened
 from omnifold_pub.statistics.distributions import chi2_tail
 
@@ -77,6 +78,11 @@ def strength(white: Whitened, *, level: float = 0.95) -> Strength:
     level : float
         Confidence of the limits.
 
+    Raises
+    ------
+    StatisticsError
+        If the level is not between 0 and 1.
+
     Examples
     --------
     >>> from omnifold_pub.exchange.whitening import whiten
@@ -84,6 +90,9 @@ def strength(white: Whitened, *, level: float = 0.95) -> Strength:
     >>> round(fit.best_fit, 6), round(fit.error, 6), round(fit.chi2, 6), fit.dof
     (2.0, 1.0, 1.0, 1)
     """
+    if not 0 < level < 1:
+        msg = f"expected a confidence level between 0 and 1, such as 0.95; found {level:g}"
+        raise StatisticsError(msg)
     y, t = white.data, white.signal
     if white.shifts:
         shifts = np.stack(list(white.shifts.values()))

@@ -11,7 +11,7 @@ from omnifold_pub.exchange.whitening import Whitened
 __all__ = ["hs3_document"]
 
 
-def hs3_document(white: Whitened, *, name: str = "measurement") -> dict[str, Any]:
+def hs3_document(white: Whitened, *, name: str = "measurement", about: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return an HS3 document (HEP Statistics Serialization Standard 0.2) of the likelihood of mu.
 
     Named sources become parameters ``alpha_<source>`` with Gaussians of width one around zero.
@@ -81,6 +81,7 @@ def hs3_document(white: Whitened, *, name: str = "measurement") -> dict[str, Any
         ],
         "misc": {
             "omnifold_pub": {
+                **(about or {}),
                 "measured": white.measured.tolist(),
                 "background": white.background.tolist(),
                 "transform": white.transform.tolist(),

@@ -14,7 +14,7 @@ from omnifold_pub.exchange.gaussian import Strength, strength, upper_limit
 from omnifold_pub.exchange.whitening import Whitened, stack
 from omnifold_pub.extras import require
 
-__all__ = ["Document", "combined_workspace", "deviations", "refitted", "workspace_of"]
+__all__ = ["Document", "Mode", "combined_workspace", "deviations", "refitted", "workspace_of"]
 
 Mode = Literal["whitened", "named"]
 Document = dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def spey_model(white: Whitened, *, name: str = "measurement") -> Any:
         If spey is not installed.
     """
     try:
-        import spey
+        spey: Any = import_module("spey")
     except ModuleNotFoundError as error:
         msg = "A model of spey needs the package spey, which is not installed. Install it with: pip install spey"
         raise MissingExtraError(msg) from error

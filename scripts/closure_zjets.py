@@ -44,7 +44,7 @@ sample fall that far below 81 GeV by it."""
 
 SETTINGS: dict[str, Any] = {
     "iterations": 5,
-    "hidden": [50, 50],
+    "hidden": [100, 100],
     "batch_size": 2048,
     "learning_rate": 0.001,
     "max_epochs": 10,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from omnifold_pub.cli.console import release_argument
-from omnifold_pub.cli.measuring import Wanted, measured, measured_options
+from omnifold_pub.cli.measuring import Wanted, binned_options, measured
 from omnifold_pub.cli.theories import TheoryFiles, a_file, columns_of, theory_options
 from omnifold_pub.observables.events import NanRule
 
@@ -33,7 +33,7 @@ def _signal_options(command: Callable[..., Any]) -> Callable[..., Any]:
         theory_options,
         click.option("--background", type=a_file, help="Theory without the signal.  [default: none]"),
         click.option("--signal", type=a_file, required=True, help="Theory whose strength is the parameter mu."),
-        measured_options,
+        binned_options,
         click.argument("out", type=click.Path(dir_okay=False, path_type=Path)),
         release_argument,
     ):
@@ -42,17 +42,14 @@ def _signal_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _inputs(
-    release: Path | str, wanted: Wanted, where: str | None, nan: NanRule, files: TheoryFiles, paths: dict[str, Path]
+    release: Path | str, wanted: Wanted, nan: NanRule, files: TheoryFiles, paths: dict[str, Path]
 ) -> tuple[JointMeasurement, dict[str, Any]]:
     """Return the measurement; signal, background, and what the background's finite number of events adds."""
     from omnifold_pub.release import open_release
 
-    if where is not None:
-        msg = "--where is not applied to theories; make a release of the selected events, or leave it out"
-        raise click.UsageError(msg)
     with open_release(release) as opened:
-        joint = measured(opened, wanted, where=where, nan=nan)
-        columns = columns_of(opened, dict.fromkeys(joint.names, []))
+        joint = measured(opened, wanted, where=None, nan=nan)
+        columns = columns_of(opened, {name: [] for name in joint.names})
     arrays: dict[str, Any] = {}
     for what, path in paths.items():
         arrays[what], covariance = files.read(path, columns).predict(joint)
@@ -81,7 +78,6 @@ def pyhf(
     release: Path | str,
     out: Path,
     wanted: Wanted,
-    where: str | None,
     nan: NanRule,
     signal: Path,
     background: Path | None,
@@ -104,7 +100,7 @@ def pyhf(
     from omnifold_pub.exchange.likelihoods import write_document
 
     files = TheoryFiles(tree, weight, unit, sentinel)
-    joint, arrays = _inputs(release, wanted, where, nan, files, _paths(signal, background))
+    joint, arrays = _inputs(release, wanted, nan, files, _paths(signal, background))
     write_document(joint.to_pyhf(**arrays, leave_out=leave_out, mode=mode, channel=channel), out)
     _say(joint, arrays, leave_out)
 
@@ -115,7 +111,6 @@ def hs3(
     release: Path | str,
     out: Path,
     wanted: Wanted,
-    where: str | None,
     nan: NanRule,
     signal: Path,
     background: Path | None,
@@ -134,6 +129,6 @@ def hs3(
     from omnifold_pub.exchange.likelihoods import write_document
 
     files = TheoryFiles(tree, weight, unit, sentinel)
-    joint, arrays = _inputs(release, wanted, where, nan, files, _paths(signal, background))
+    joint, arrays = _inputs(release, wanted, nan, files, _paths(signal, background))
     write_document(joint.to_hs3(**arrays, leave_out=leave_out, mode=mode), out)
     _say(joint, arrays, leave_out)

@@ -13,14 +13,20 @@ if TYPE_CHECKING:
     from omnifold_pub.measurement import JointMeasurement
     from omnifold_pub.release import Release
 
-__all__ = ["Wanted", "measured", "measured_options"]
+__all__ = ["Wanted", "binned_options", "measured", "measured_options"]
 
 Wanted = dict[str, list[float] | None]
 """Observable to its edges; None: bins are to be suggested. Empty: all observables of the release."""
 
 
 def measured_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what says which observables are measured, in which bins, as ``wanted``, ``where``, ``nan``."""
+    """Add what says which observables are measured, of which events, as ``wanted``, ``where``, ``nan``."""
+    where = click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'.")
+    return binned_options(where(command))
+
+
+def binned_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what says which observables are measured, in which bins, as ``wanted``, ``nan``."""
 
     def pair(ctx: click.Context, _: click.Parameter, bins: tuple[str, ...]) -> Wanted:
         names: tuple[str, ...] = ctx.params.pop("names")
@@ -34,7 +40,6 @@ def measured_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     for option in (
         nan_option,
-        click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'."),
         click.option(
             "-b",
             "--bins",

@@ -10,11 +10,25 @@ from omnifold_pub.exchange.whitening import Whitened
 
 __all__ = ["hs3_document"]
 
+_RANGE = 20.0  # of data: wide enough for a Gaussian of width one, narrow enough for pyhs3's 64 points of quadrature
+_PARAMETERS = 10.0  # standard deviations that they may move
+
 
 def hs3_document(white: Whitened, *, name: str = "measurement", about: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return an HS3 document (HEP Statistics Serialization Standard 0.2) of the likelihood of mu.
 
-    Named sources become parameters ``alpha_<source>`` with Gaussians of width one around zero.
+    Named sources become parameters ``alpha_0``, ``alpha_1``, ... with Gaussians of width one around zero; ``misc`` says
+    which is which, and keeps W, x and b. Programs normalise each Gaussian over the range of its data, which is 20
+    standard deviations around them: a fit that misses one direction by more than about 12 is not to be trusted.
+
+    Parameters
+    ----------
+    white : Whitened
+        See `omnifold_pub.exchange.whitening.whiten`.
+    name : str
+        Of the likelihood; the analysis is ``<name>_fit``.
+    about : dict, optional
+        What goes with it, such as labels and unit.
 
     Examples
     --------
@@ -26,7 +40,6 @@ def hs3_document(white: Whitened, *, name: str = "measurement", about: dict[str,
     found = strength(white)
     functions: list[dict[str, Any]] = []
     distributions, data = [], []
-    edge = float(abs(white.data).max()) + 1000.0
     alphas = {source: f"alpha_{number}" for number, source in enumerate(white.shifts)}
     for i, (y, t) in enumerate(zip(white.data.tolist(), white.signal.tolist(), strict=True)):
         terms = [f"signal_{i}"]
@@ -38,16 +51,17 @@ def hs3_document(white: Whitened, *, name: str = "measurement", about: dict[str,
         distributions.append(
             {"type": "gaussian_dist", "name": f"bin_{i}", "x": f"y_{i}", "mean": f"mean_{i}", "sigma": 1.0}
         )
-        axes = [{"name": f"y_{i}", "min": -edge, "max": edge}]
+        axes = [{"name": f"y_{i}", "min": y - _RANGE, "max": y + _RANGE}]
         data.append({"type": "unbinned", "name": f"data_{i}", "entries": [[y]], "axes": axes})
     for alpha in alphas.values():
         distributions.append(
             {"type": "gaussian_dist", "name": f"constraint_{alpha}", "x": f"g_{alpha}", "mean": alpha, "sigma": 1.0}
         )
-        axes = [{"name": f"g_{alpha}", "min": -edge, "max": edge}]
+        axes = [{"name": f"g_{alpha}", "min": -_RANGE, "max": _RANGE}]
         data.append({"type": "unbinned", "name": f"data_{alpha}", "entries": [[0.0]], "axes": axes})
-    reach = abs(found.best_fit) + 100 * found.error
-    parameters = {"mu": reach, **dict.fromkeys(alphas.values(), 10.0)}
+    reach = _PARAMETERS * found.error
+    parameters = {"mu": (min(found.best_fit - reach, 0.0), max(found.best_fit + reach, 0.0))}
+    parameters |= dict.fromkeys(alphas.values(), (-_PARAMETERS, _PARAMETERS))
     return {
         "metadata": {
             "hs3_version": "0.2",
@@ -64,7 +78,7 @@ def hs3_document(white: Whitened, *, name: str = "measurement", about: dict[str,
             {
                 "type": "product_domain",
                 "name": "default_domain",
-                "axes": [{"name": key, "min": -value, "max": value} for key, value in parameters.items()],
+                "axes": [{"name": key, "min": low, "max": high} for key, (low, high) in parameters.items()],
             }
         ],
         "parameter_points": [

@@ -44,7 +44,7 @@ def workspace_of_measurement(
     white = whiten_measurement(
         measured, signal, background=background, covariance=covariance, leave_out=leave_out, named=mode == "named"
     )
-    return workspace_of(white, mode=mode, channel=channel, about=about_measurement(measured, leave_out))
+    return workspace_of(white, channel=channel, about=about_measurement(measured, leave_out))
 
 
 def hs3_of_measurement(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -19,9 +21,11 @@ __all__ = ["Document", "Mode", "combined_workspace", "deviations", "refitted", "
 Mode = Literal["whitened", "named"]
 Document = dict[str, Any]
 
-_SCALES = {"whitened": (1e6, 1e5, 1e4), "named": (1e5, 1e4)}
+_SCALES = (1e6, 3e5, 1e5, 3e4, 1e4)
+_NAMED_SCALES = (1e5, 3e5, 1e6, 3e4, 1e4)
 _TOLERANCE = 0.005
 _RANGE = 100.0  # of mu, in units of its error: near their bounds, minuit's errors are off
+_STARTS = (0.1, 1.0, 0.3)  # of its error, beside the best fit: where fits of mu begin
 _POI = "mu"
 _INERT = "inert"
 
@@ -66,24 +70,41 @@ def _observations(name: str, white: Whitened, scale: float, about: Document) -> 
     ]
 
 
-def _document(whites: Mapping[str, Whitened], found: Strength, scale: float, about: Mapping[str, Document]) -> Document:
+def _document(
+    whites: Mapping[str, Whitened], found: Strength, about: Mapping[str, Document], *, scale: float, start: float
+) -> Document:
     top = abs(found.best_fit) + _RANGE * found.error
-    bounds = {"fit": [-top, top], "limit": [0.0, top]}
-    inert: Literal["inert", "none"] = "none" if any(white.shifts for white in whites.values()) else "inert"
+    # minuit's first step is a part of where it begins: never close to zero; scipy's slopes are noisy where the error of
+    # a parameter is near one: begin near the answer
+    begin = found.best_fit + math.copysign(start * found.error, found.best_fit)
+    fit = {"name": _POI, "bounds": [[-top, top]], "inits": [begin]}
+    limit = {"name": _POI, "bounds": [[0.0, top]], "inits": [max(found.best_fit, found.error)]}
+    sources = [
+        {"name": name, "bounds": [[-10.0 - 2 * abs(pull), 10.0 + 2 * abs(pull)]], "inits": [round(pull, 1)]}
+        for name, pull in _pulls(stack(list(whites.values())), found).items()
+    ]
+    inert: Literal["inert", "none"] = "none" if sources else "inert"
     return {
         "channels": [_channel(name, white, scale, inert=inert) for name, white in whites.items()],
         "observations": [
             one for name, white in whites.items() for one in _observations(name, white, scale, about.get(name, {}))
         ],
         "measurements": [
-            {
-                "name": name,
-                "config": {"poi": _POI, "parameters": [{"name": _POI, "bounds": [limits], "inits": [found.error]}]},
-            }
-            for name, limits in bounds.items()
+            {"name": name, "config": {"poi": _POI, "parameters": parameters}}
+            for name, parameters in {"fit": [fit, *sources], "limit": [limit, *sources]}.items()
         ],
         "version": "1.0.0",
     }
+
+
+def _pulls(white: Whitened, found: Strength) -> dict[str, float]:
+    """Return the parameters of named sources at the best fit."""
+    if not white.shifts:
+        return {}
+    shifts = np.stack(list(white.shifts.values()))
+    residual = white.data - found.best_fit * white.signal
+    pulls = shifts @ np.linalg.solve(np.eye(len(residual)) + shifts.T @ shifts, residual)
+    return dict(zip(white.shifts, pulls.tolist(), strict=True))
 
 
 def refitted(document: Document, expected: Strength) -> Strength:
@@ -154,22 +175,22 @@ def deviations(found: Strength, expected: Strength) -> dict[str, float]:
     }
 
 
-def workspace_of(
-    white: Whitened, *, mode: Mode = "whitened", channel: str = "measurement", about: Document | None = None
-) -> Document:
+def workspace_of(white: Whitened, *, channel: str = "measurement", about: Document | None = None) -> Document:
     """Return a workspace of pyhf that gives the answer of the closed form.
 
-    Each direction is a bin of A + sqrt(A) (y - mu t) counts, since pyhf's main term is always a Poisson; A is the
-    largest of 1e6, 1e5, 1e4 (of 1e5, 1e4 for ``named``) with which pyhf agrees. Its two measurements are ``fit``, where
-    mu may be negative, and ``limit``. ``pyhf.infer.intervals`` want a bracket that does not begin at 0. W, x, b and y
-    are kept as observations that belong to no channel, with a JSON text as the name of one.
+    Each direction is a bin of A + sqrt(A) (y - mu t) counts, since pyhf's main term is always a Poisson; A is the first
+    of 1e6, 3e5, 1e5, 3e4, 1e4 (with named sources: 1e5, 3e5, 1e6, 3e4, 1e4) with which pyhf agrees. With fewer counts a
+    Poisson is no Gaussian; with more the slopes that optimisers take are too noisy, the more so the larger the error of
+    mu. Fits begin near the answer of the closed form.
+
+    The two measurements of the workspace are ``fit``, where mu may be negative, and ``limit``. Scans of
+    ``pyhf.infer.intervals`` want a bracket that begins at a third of the error of mu or so, not at 0. W, x, b and y are
+    kept as observations that belong to no channel, with a JSON text as the name of one.
 
     Parameters
     ----------
     white : Whitened
         Named sources (``shifts``) become a ``histosys`` each.
-    mode : {"whitened", "named"}
-        Which A are tried.
     channel : str
         Name of the channel.
     about : dict, optional
@@ -184,7 +205,7 @@ def workspace_of(
     MissingExtraError
         If pyhf is not installed.
     """
-    return _agreeing({channel: white}, mode, {channel: about or {}})
+    return _agreeing({channel: white}, {channel: about or {}})
 
 
 def combined_workspace(whites: Mapping[str, Whitened], *, about: Mapping[str, Document] | None = None) -> Document:
@@ -204,11 +225,13 @@ def combined_workspace(whites: Mapping[str, Whitened], *, about: Mapping[str, Do
     StatisticsError, ObservableError, MissingExtraError
         As `workspace_of`.
     """
-    mode: Mode = "named" if any(white.shifts for white in whites.values()) else "whitened"
-    return _agreeing(whites, mode, about or {})
+    if not whites:
+        msg = "expected at least one measurement; found none"
+        raise ObservableError(msg)
+    return _agreeing(whites, about or {})
 
 
-def _agreeing(whites: Mapping[str, Whitened], mode: Mode, about: Mapping[str, Document]) -> Document:
+def _agreeing(whites: Mapping[str, Whitened], about: Mapping[str, Document]) -> Document:
     require("pyhf", extra="pyhf", purpose="Writing a workspace")
     import pyhf
 
@@ -219,8 +242,9 @@ def _agreeing(whites: Mapping[str, Whitened], mode: Mode, about: Mapping[str, Do
             raise ObservableError(msg)
     expected = strength(stack(list(whites.values())))
     best: dict[str, float] = {}
-    for scale in _SCALES[mode]:
-        document = _document(whites, expected, scale, about)
+    scales = _NAMED_SCALES if any(white.shifts for white in whites.values()) else _SCALES
+    for scale, start in product(scales, _STARTS):
+        document = _document(whites, expected, about, scale=scale, start=start)
         try:
             off = deviations(refitted(document, expected), expected)
         except pyhf.exceptions.FailedMinimization:
@@ -230,9 +254,11 @@ def _agreeing(whites: Mapping[str, Whitened], mode: Mode, about: Mapping[str, Do
         best = off if not best or max(off.values()) < max(best.values()) else best
     factor = 10.0 ** round(np.log10(expected.error / 0.05))
     worst = ", ".join(f"{name} {100 * value:.2g} %" for name, value in best.items()) or "its optimiser fails"
+    hints = [] if factor == 1 else [f"multiply the signal by {factor:g} and read mu in these units"]
+    hints += ["do not name the sources"] if scales is _NAMED_SCALES else []
     msg = (
         f"pyhf does not give the answer of the closed form (mu = {expected.best_fit:.4g} +- {expected.error:.4g}); "
-        f"it is off by: {worst}; expected at most 0.5 %. Its optimiser takes steps made for errors of 0.001 to 1: "
-        f"multiply the signal by {factor:g} and read mu in these units, or use signal_strength, spey or HS3"
+        f"it is off by: {worst}; expected at most 0.5 %. Its optimiser takes steps made for errors of 0.001 to 1, and "
+        f"its Poissons are no Gaussians far from the data: {', or '.join([*hints, 'use signal_strength, spey or HS3'])}"
     )
     raise StatisticsError(msg)

@@ -22,7 +22,7 @@ class OmniFoldConfig:
     pair_features : bool
         Show the networks the angular distances of all pairs of objects whose four-momenta the analysis declares.
     decorrelate : bool
-        Show them features whose linear correlations were taken out, so that a ratio of two observables that move
+        Scale up the linear combinations of features that vary little, so that a ratio of two observables that move
         together is as plain to see as either of them.
     classifier : {"mlp", "bdt", "module"}
         Multilayer perceptron, gradient-boosted trees (LightGBM), or a PyTorch module of the user's own.

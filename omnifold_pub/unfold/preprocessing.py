@@ -100,10 +100,10 @@ class Preprocessor:
     together (all of one jet) share a flag. Pairs of objects are treated alike; they need no flag of their own.
 
     Features of one object move together: the differences between them (of logarithms: the ratios of observables) have
-    little variance, and a network is slow to see them. ``decorrelate`` multiplies all features, flags too, by the inverse
-    square root of their covariance, whose eigenvalues are taken as at least 0.01 and at most 1: what varies little is
-    scaled up to a variance of 1, and what all features have in common stays as large as it was. Without the bounds
-    that is the "ZCA" of Kessy, Lewin and Strimmer, Am. Stat. 72 (2018) 309, arXiv:1512.00809.
+    little variance, and a network is slow to see them. ``decorrelate`` multiplies all features, flags too, by the
+    inverse square root of their covariance, whose eigenvalues are taken as at least 0.01 and at most 1: what varies
+    little is scaled up to a variance of 1, and what all features have in common stays as large as it was. Without the
+    bounds that is the "ZCA" of Kessy, Lewin and Strimmer, Am. Stat. 72 (2018) 309, arXiv:1512.00809.
 
     Attributes
     ----------

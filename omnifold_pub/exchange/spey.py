@@ -20,7 +20,8 @@ def spey_model(white: Whitened, *, name: str = "measurement") -> Any:
     """Return spey's ``default.multivariate_normal`` of the whitened directions.
 
     Their covariance is never singular, for which spey would answer wrongly without a word. spey lets mu fall to
-    - background / signal: so a constant is added to background and data, which changes nothing else.
+    - background / signal: so a constant is added to background and data, which changes nothing else. When it is
+    imported, spey looks for news in the network, unless ``SPEY_CHECKUPDATE=OFF`` is in the environment.
 
     Parameters
     ----------

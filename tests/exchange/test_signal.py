@@ -216,7 +216,8 @@ def test_a_grid_that_pyhf_would_not_take_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_spey_finds_the_strength(measured: Measurement, signal: Vector) -> None:
+def test_spey_finds_the_strength(measured: Measurement, signal: Vector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEY_CHECKUPDATE", "OFF")  # it asks the network for news
     spey = pytest.importorskip("spey")
     background = measured.nominal * np.array([1.05, 1.1, 1.02, 1.1])
     expected = measured.signal_strength(signal, background=background)

@@ -17,6 +17,9 @@ width of the pulls. Where coverage is short, it says why: a scatter beyond the u
 small, a bias beyond its error is what few iterations or small networks leave of the prior; ``--iterations``,
 ``--ensemble`` and ``--replicas`` tell which. Replicas that are few do not know the uncertainty themselves: one
 standard deviation of N covers what Student's t with N - 1 degrees of freedom says, 65.7 % for N = 10.
+
+An experiment that cannot be published (two networks of its ensemble learned nothing, and are the same) is left out
+and told of. Interrupted, it prints what there is.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ import uproot
 from numpy.typing import NDArray
 
 from omnifold_pub import open_release, publish
+from omnifold_pub.errors import PublishError
 from omnifold_pub.unfold.campaign import unfold
 
 Vector = NDArray[np.float64]
@@ -178,8 +182,8 @@ def analysis(settings: Settings, seed: int) -> dict[str, Any]:
         "omnifold": {
             "iterations": settings.iterations,
             "hidden": [32, 32],
-            "batch_size": 512,
-            "learning_rate": 0.003,
+            "batch_size": 256,
+            "learning_rate": 0.001,
             "max_epochs": settings.max_epochs,
             "patience": 4,
         },
@@ -330,7 +334,12 @@ def main() -> None:
     done: list[dict[str, Interval]] = []
     start = time.perf_counter()
     for number in range(arguments.experiments):
-        done.append(experiment(settings, seed=arguments.seed, number=number, workers=arguments.workers))
+        try:
+            done.append(experiment(settings, seed=arguments.seed, number=number, workers=arguments.workers))
+        except PublishError as error:
+            print(f"experiment {number + 1} is left out: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        except KeyboardInterrupt:
+            break  # with what there is
         seconds = time.perf_counter() - start
         print(f"experiment {number + 1} of {arguments.experiments}, {seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
     truth, prior = spectra(NATURE), spectra(SIMULATION)

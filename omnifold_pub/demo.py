@@ -33,7 +33,7 @@ INPUTS = Path("tests/data/zjets")
 TAU21 = "tau2_trackj1 / tau1_trackj1"
 
 CLOSURE_BINS: dict[str, list[float]] = {
-    "Ntracks_trackj1": [1, 5, 8, 11, 14, 18, 23, 40],
+    "Ntracks_trackj1": [1, 5, 8, 11, 14, 18, 40],
     "m_trackj1": [0, 4, 7, 10, 14, 19, 26, 60],
     "tau1_trackj1": [0, 0.04, 0.07, 0.10, 0.14, 0.19, 0.26, 0.5],
     TAU21: [0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0],

@@ -231,8 +231,8 @@ def compare(
     ...     columns = {"pT_ll": release.events["pT_ll"]}
     ...     prior = omnifold_pub.Theory.from_arrays(columns, release.prior_weights, unit="pb", name="prior")
     >>> comparison = compare(spectrum, prior)
-    >>> comparison.test.dof, comparison.shape().dof, comparison.test.p_value < 0.05
-    (4, 3, True)
+    >>> comparison.test.dof, comparison.shape().dof
+    (4, 3)
     """
     predicted = theory.prediction(measurement, shape=shape_only)
     prediction, covariance = predicted.values(), predicted.covariance()

@@ -76,7 +76,7 @@ def test_commands_run(blocks: list[tuple[str, str]], quick_run: tuple[Path, Unfo
         if line in ours:
             outcome = CliRunner().invoke(main, shlex.split(line)[1:])
             assert outcome.exit_code == 0, f"{line}\n{outcome.output}"
-    assert (len(ours), len(scripts)) == (16, 1)
+    assert (len(ours), len(scripts)) == (23, 1)
     assert set(commands) - set(ours) - set(scripts) == {"make demo", "make test"}
 
 

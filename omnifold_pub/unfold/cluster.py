@@ -19,6 +19,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib import metadata
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -248,7 +249,8 @@ class ClusterWorkers:
         self._futures.clear()
 
     def _on_event(self, event: tuple[float, dict[str, Any]]) -> None:
-        self._happened.put(Started(**event[1]))
+        found = event[1]  # with what Dask adds to it
+        self._happened.put(Started(found["training"], found["host"], found["pid"], found["started"]))
 
     def _ended(self, future: Future[Any]) -> Ended:
         """Store what a task brought, or tell why it brought nothing."""
@@ -269,7 +271,7 @@ class ClusterWorkers:
 
     def _check_versions(self) -> None:
         expected = version(_PACKAGE)
-        found: dict[str, str | Exception] = self._client.run(version, _PACKAGE, on_error="return")
+        found: dict[str, str | Exception] = self._client.run(metadata.version, _PACKAGE, on_error="return")
         for address, other in found.items():
             if other != expected:
                 what = f"it lacks {_PACKAGE}" if isinstance(other, Exception) else f"it has {_PACKAGE} {other}"

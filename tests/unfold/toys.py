@@ -164,8 +164,8 @@ def make_document() -> Document:
             ],
         },
         "observables": [_observable("x"), _observable("y", absent="There is none")],
-        "omnifold": {"iterations": 1, "hidden": [8], "batch_size": 512, "learning_rate": 0.01, "max_epochs": 4},
-        "campaign": {"seed": 3, "ensemble": 3, "data_bootstrap": 2, "mc_bootstrap": 2, "trainings_per_variation": 1},
+        "omnifold": {"iterations": 1, "hidden": [8], "batch_size": 512, "learning_rate": 0.003, "max_epochs": 6},
+        "campaign": {"seed": 11, "ensemble": 3, "data_bootstrap": 2, "mc_bootstrap": 2, "trainings_per_variation": 1},
         "publication": {
             "creators": [{"name": "Nobody"}],
             "contact": "nobody",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+from numpy.typing import NDArray
 
 from omnifold_pub.errors import TrainingError
 from omnifold_pub.unfold.classifiers.base import FitSummary
 from omnifold_pub.unfold.classifiers.losses import Part, cross_entropy
 from omnifold_pub.unfold.config import OmniFoldConfig
 
-__all__ = ["Block", "Shuffle", "Trainable", "run_epochs", "step_size"]
+__all__ = ["Block", "Shuffle", "Trainable", "check_shapes", "run_epochs", "step_size"]
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,21 @@ class Trainable(Protocol):
 
     def recall(self) -> None:
         """Go back to those remembered."""
+
+
+def check_shapes(parameters: Mapping[str, NDArray[Any]], own: Mapping[str, torch.Tensor]) -> None:
+    """Refuse the parameters of a network of another shape.
+
+    Raises
+    ------
+    TrainingError
+        If names or shapes differ.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    found = {name: array.shape for name, array in parameters.items()}
+    if found != expected:
+        msg = f"parameters of another network: found {found}, expected {expected}; take the same settings for both"
+        raise TrainingError(msg)
 
 
 def step_size(config: OmniFoldConfig, epoch: int) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import TrainingError
 from omnifold_pub.unfold.classifiers.base import FitSummary
-from omnifold_pub.unfold.classifiers.fitting import Shuffle, run_epochs
+from omnifold_pub.unfold.classifiers.fitting import Shuffle, check_shapes, run_epochs
 from omnifold_pub.unfold.classifiers.losses import Part
 from omnifold_pub.unfold.classifiers.perceptron import Passes, Perceptron
 from omnifold_pub.unfold.config import OmniFoldConfig
@@ -98,11 +98,7 @@ class MLP:
             If names or shapes differ.
         """
         views = self._network.named()
-        expected = {name: tuple(view.shape) for name, view in views.items()}
-        found = {name: array.shape for name, array in parameters.items()}
-        if found != expected:
-            msg = f"parameters of another network: found {found}, expected {expected}; take the same settings for both"
-            raise TrainingError(msg)
+        check_shapes(parameters, views)
         for name, view in views.items():
             view.copy_(torch.from_numpy(np.array(parameters[name], dtype=np.float32)))
 

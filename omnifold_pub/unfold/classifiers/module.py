@@ -15,7 +15,7 @@ from torch import nn
 
 from omnifold_pub.errors import TrainingError
 from omnifold_pub.unfold.classifiers.base import FitSummary
-from omnifold_pub.unfold.classifiers.fitting import Shuffle, run_epochs
+from omnifold_pub.unfold.classifiers.fitting import Shuffle, check_shapes, run_epochs
 from omnifold_pub.unfold.classifiers.losses import Part, cross_entropy
 from omnifold_pub.unfold.config import OmniFoldConfig
 
@@ -113,12 +113,7 @@ class Module:
         TrainingError
             If names or shapes differ.
         """
-        state = self._network.state_dict()
-        expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        found = {name: array.shape for name, array in parameters.items()}
-        if found != expected:
-            msg = f"parameters of another network: found {found}, expected {expected}; take the same settings for both"
-            raise TrainingError(msg)
+        check_shapes(parameters, self._network.state_dict())
         self._network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in parameters.items()})
 
     def fit(

@@ -148,7 +148,15 @@ def test_a_value_that_was_changed_does_not_fit_to_its_members(write: Write, x: M
         Measurement.from_dict(read_submission(folder))
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"1,2\n3,4\n"), gzip.compress(b"a,b\n")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no gzip", id="no gzip"),
+        pytest.param(gzip.compress(b"1,2\n3,4\n"), id="too few rows"),
+        pytest.param(gzip.compress(b"a,b\n"), id="no numbers"),
+    ],
+)
 def test_a_damaged_matrix_is_told(write: Write, release: Release, content: bytes) -> None:
     folder = write(release.measure("x", np.linspace(-1, 1, 75)))
     (folder / "Covariance_of_shift.csv.gz").write_bytes(content)

@@ -1,10 +1,10 @@
 """Unfold the full Z+jets pseudo-data and compare the result with its truth, in stored and in unstored observables.
 
-Usage: ``python scripts/closure_zjets.py FULL_SAMPLES_DIR WORK_DIR [--stress] [--output TABLES_DIR]``
+Usage: ``python scripts/closure_zjets.py SAMPLES WORK [--stress] [--precision bfloat16] [--output TABLES]``
 
 One command: it writes the analysis file, runs the campaign (5 iterations, ensemble of 4, 10 + 10 bootstraps, 3 detector
 variations), publishes, validates, and prints the closure table of all 24 observables and of six that no column holds.
-A second call goes on with what it finds in WORK_DIR.
+A second call goes on with what it finds in WORK.
 
 ``--stress`` reweights the pseudo-data, each event by a smooth function of its true pT_ll and tau21, and unfolds
 that: the lepton variables of the samples hardly differ otherwise. Recorded events without a truth in the fiducial
@@ -88,7 +88,7 @@ def stress(truth: Columns) -> NDArray[np.float64]:
     return (1 + 0.25 * np.tanh((pt - 280) / 80)) * np.where(jet, 1 + 0.3 * np.tanh((tau21 - 0.65) / 0.15), 1.0)
 
 
-def prepare(samples: Path, folder: Path, *, stressed: bool) -> Path:
+def prepare(samples: Path, folder: Path, *, stressed: bool, precision: str) -> Path:
     """Write the analysis file, the pseudo-data with event ids and weights, and the truth; return the first."""
     folder.mkdir(parents=True, exist_ok=True)
     analysis = folder / "analysis.yaml"
@@ -118,7 +118,7 @@ def prepare(samples: Path, folder: Path, *, stressed: bool) -> Path:
     for requirement in document["fiducial"]["selection"]:
         if "cosh" in requirement["expression"]:
             requirement["tolerance"] = LARGEST_MASS_TOLERANCE
-    document |= {"omnifold": SETTINGS, "campaign": CAMPAIGN}
+    document |= {"omnifold": SETTINGS | {"precision": precision}, "campaign": CAMPAIGN}
     document["publication"]["validity"] = {
         "minimum_effective_events_per_bin": 1000,
         "minimum_effective_data_events_per_bin": 100,
@@ -176,12 +176,15 @@ def main() -> None:
     parser.add_argument("samples", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--stress", action="store_true", help="reweight the pseudo-data")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the training")
     parser.add_argument("--output", type=Path, help="folder for the table, as Markdown and JSON")
     arguments = parser.parse_args()
     if not (arguments.samples / "pseudodata_truth.root").exists():
         sys.exit(f"skipped: {arguments.samples} does not hold the full samples")
-    folder = arguments.work / ("stress" if arguments.stress else "closure")
-    analysis = prepare(arguments.samples, folder, stressed=arguments.stress)
+    parts = ["closure", "stress" * arguments.stress, arguments.precision.removeprefix("float32")]
+    stem = "_".join(filter(None, parts))
+    folder = arguments.work / stem
+    analysis = prepare(arguments.samples, folder, stressed=arguments.stress, precision=arguments.precision)
     began = time.perf_counter()
     with progress_bars() as progress:
         result = unfold(analysis, folder / "run", progress=progress)
@@ -205,7 +208,6 @@ def main() -> None:
     click.echo(f"\ncampaign: {minutes:.1f} min; the release is {'valid' if report.valid else 'NOT VALID'}")
     if arguments.output is not None:
         arguments.output.mkdir(parents=True, exist_ok=True)
-        stem = "closure_stress" if arguments.stress else "closure"
         (arguments.output / f"{stem}.md").write_text("\n".join(lines) + "\n")
         (arguments.output / f"{stem}.json").write_text(json.dumps(table.to_dict(), indent=1) + "\n")
 

@@ -292,7 +292,7 @@ def _constant_findings(family: Family, summary: _Summary) -> Iterator[Finding]:
             path,
             "members that differ",
             f"{int(near.sum())} that repeat another, such as members {pair[0]} and {pair[1]}",
-            "A seed was used twice; a repeated member makes the covariance too small.",
+            "A seed was used twice, or trainings learned nothing; a repeated member makes the covariance too small.",
         )
     reference = summary.nominal_print[:, np.newaxis]
     equal = np.flatnonzero((np.abs(prints - reference) <= _SAME * np.abs(reference)).all(axis=0))

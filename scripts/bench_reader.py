@@ -142,14 +142,14 @@ def _lines(found: dict[str, float], memory: dict[str, float], budget: int) -> li
         rows += [
             ("sum of the array", ms["sum"], "", ""),
             ("loop of numpy.histogram", ms["loop"], "", ""),
-            ("one, in memory", ms["memory_one"], f"{found['memory_one'] / found['sum']:.1f} x sum", "<= 3"),
+            ("one, in memory", ms["memory_one"], f"{found['memory_one'] / found['sum']:.3g} x sum", "<= 3"),
             ("", ms["memory_one"], f"{found['loop'] / found['memory_one']:.0f} x faster than the loop", ">= 80"),
-            ("24, in memory", ms["memory_all"], f"{found['memory_all'] / found['memory_one']:.1f} x one", "<= 6"),
+            ("24, in memory", ms["memory_all"], f"{found['memory_all'] / found['memory_one']:.3g} x one", "<= 6"),
         ]
     rows += [
         ("h5py reads raw", ms["raw"], "", ""),
-        ("one, from the file", ms["file_one"], f"{found['file_one'] / found['raw']:.2f} x raw", "<= 1.5"),
-        ("24, from the file", ms["file_all"], f"{found['file_all'] / found['file_one']:.1f} x one", "<= 6"),
+        ("one, from the file", ms["file_one"], f"{found['file_one'] / found['raw']:.3g} x raw", "<= 1.5"),
+        ("24, from the file", ms["file_all"], f"{found['file_all'] / found['file_one']:.3g} x one", "<= 6"),
     ]
     lines = [f"  {what:<24}{value:>10.0f} ms  {ratio:<28}{target}" for what, value, ratio, target in rows]
     limit = budget / 2**20 + TARGETS["mib"]

@@ -17,7 +17,7 @@ from omnifold_pub.cli.console import (
     release_argument,
     show_table,
 )
-from omnifold_pub.cli.theories import TheoryFiles, a_file, columns_of, components_options, theory_options
+from omnifold_pub.cli.theories import Question, TheoryFiles, a_file, components_options, theory_options
 from omnifold_pub.observables.events import NanRule
 
 if TYPE_CHECKING:
@@ -42,10 +42,7 @@ _LARGE = 0.3  # of a direction's largest entry
 def compare(
     release: Path | str,
     theory: tuple[Path, ...],
-    tree: str,
-    weight: str,
-    unit: str,
-    sentinel: float | None,
+    files: TheoryFiles,
     observables: Pairs,
     leave_out: tuple[str, ...],
     decorrelate: tuple[str, ...],
@@ -53,14 +50,19 @@ def compare(
     nan: NanRule,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Compare a THEORY (particle-level events in a ROOT file), or several, with a RELEASE: chi2, bins, p-value.
+    """Compare a THEORY, or several, with a RELEASE: chi2, bins, p-value.
 
-    The theory's branches are named as the release's columns. Several observables are compared jointly. For one theory
-    it is said where chi2 comes from: which bins, which components of the covariance, which directions; several are
-    ranked.
+    A THEORY is a file of particle-level events: ROOT or Parquet, with columns named as the release's; HepMC or LHE, of
+    which the release's fiducial definition computes them. Or of histograms in the same bins: YODA. What it is, its
+    first bytes say. Several observables are compared jointly. For one theory it is said where chi2 comes from: which
+    bins, which components of the covariance, which directions; several are ranked.
 
     Example: omnifold-pub compare release.h5 theory.root --tree events --weight weight --unit pb
     -o pT_ll -b 200,300,450,1000
+
+    Example: omnifold-pub compare release.h5 events.hepmc.gz --family scales envelope 'MUR*' -o pT_ll -b 200,300,1000
+
+    Example: omnifold-pub compare release.h5 rivet.yoda --object pT_ll /ANALYSIS/pT --unit pb -o pT_ll -b 200,300,1000
     """
     from omnifold_pub.reinterpret.comparison import compare as confront
     from omnifold_pub.reinterpret.ranking import rank
@@ -68,9 +70,8 @@ def compare(
 
     with open_release(release) as opened:
         joint = opened.measure(observables, nan=nan)
-        columns = columns_of(opened, observables)
-    files = TheoryFiles(tree, weight, unit, sentinel)
-    theories = [files.read(path, columns) for path in theory]
+        question = Question.of(opened, observables)
+    theories = files.read_all(theory, question)
     options: dict[str, Any] = {"leave_out": leave_out, "decorrelate": decorrelate, "shape_only": shape}
     if len(theories) > 1:
         ranking = rank(joint, theories, **options)

@@ -16,7 +16,7 @@ from omnifold_pub.cli.console import (
     release_argument,
     show_table,
 )
-from omnifold_pub.cli.theories import TheoryFiles, a_file, columns_of, components_options, theory_options
+from omnifold_pub.cli.theories import Question, TheoryFiles, a_file, components_options, theory_options
 from omnifold_pub.observables.events import NanRule
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ __all__ = ["fit"]
     type=(str, str, str),
     multiple=True,
     metavar="NAME LINEAR QUADRATIC",
-    help="Branches of --fixed that are added to its weights times NAME and its square; - for none.",
+    help="Columns of --fixed that are added to its weights times NAME and its square; - for none.",
 )
 @click.option("--fixed", type=a_file, help="Theory beside the templates, or the one to be reweighted.")
 @theory_options
@@ -66,10 +66,7 @@ def fit(
     parameter: str,
     terms: tuple[tuple[str, str, str], ...],
     fixed: Path | None,
-    tree: str,
-    weight: str,
-    unit: str,
-    sentinel: float | None,
+    files: TheoryFiles,
     observables: Pairs,
     leave_out: tuple[str, ...],
     decorrelate: tuple[str, ...],
@@ -77,9 +74,10 @@ def fit(
     nan: NanRule,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Fit parameters of theories (particle-level events in ROOT files) to a RELEASE, with its full covariance.
+    """Fit parameters of theories to a RELEASE, with its full covariance.
 
-    The parameters are sizes of templates, or what a grid of samples was made with, or what event weights are reweighted
+    Theories are files as for `omnifold-pub compare`; only tables of events, ROOT and Parquet, can be reweighted. The
+    parameters are sizes of templates, or what a grid of samples was made with, or what event weights are reweighted
     by. Intervals and p-value know how few the replicas are.
 
     Example: omnifold-pub fit release.h5 --template mu theory.root --tree events --weight weight --unit pb
@@ -97,9 +95,8 @@ def fit(
         raise click.UsageError(msg)
     with open_release(release) as opened:
         joint = opened.measure(observables, nan=nan)
-        columns = columns_of(opened, observables)
-    files = TheoryFiles(tree, weight, unit, sentinel)
-    model = _model(files, columns, templates, nodes, parameter, terms, fixed)
+        question = Question.of(opened, observables)
+    model = _model(files, question, templates, nodes, parameter, terms, fixed)
     found = fit_model(
         model, joint, leave_out=leave_out, decorrelate=decorrelate, level=STANDARD if level is None else level
     )
@@ -113,7 +110,7 @@ def fit(
 
 def _model(
     files: TheoryFiles,
-    columns: list[str],
+    question: Question,
     templates: tuple[tuple[str, Path], ...],
     nodes: tuple[tuple[float, Path], ...],
     parameter: str,
@@ -121,26 +118,42 @@ def _model(
     fixed: Path | None,
 ) -> Model:
     """Read the theories and make the model."""
-    from omnifold_pub.inputs.root import read_columns
-    from omnifold_pub.reinterpret.fitting import Grid, Reweighting, Templates
+    from omnifold_pub.reinterpret.fitting import Grid, Templates
 
     if templates:
         names = [name for name, _ in templates]
         if len(set(names)) != len(names):
             msg = "a template's name is given twice"
             raise click.UsageError(msg)
-        base = None if fixed is None else files.read(fixed, columns)
-        return Templates({name: files.read(path, columns) for name, path in templates}, base)
+        theories = files.read_all([path for _, path in templates] + ([] if fixed is None else [fixed]), question)
+        return Templates(dict(zip(names, theories, strict=False)), None if fixed is None else theories[-1])
     if nodes:
         values = [value for value, _ in nodes]
         if len(set(values)) != len(values):
             msg = "a value of the grid is given twice"
             raise click.UsageError(msg)
-        return Grid([parameter], {value: files.read(path, columns) for value, path in nodes})
+        theories = files.read_all([path for _, path in nodes], question)
+        return Grid([parameter], dict(zip(values, theories, strict=True)))
     assert fixed is not None  # noqa: S101 - seen to by the caller
-    theory = files.read(fixed, columns)
-    wanted = sorted({branch for _, *branches in terms for branch in branches if branch != "-"})
-    arrays = read_columns(fixed, files.tree, wanted)
+    return _reweighting(files, question, fixed, terms)
+
+
+def _reweighting(files: TheoryFiles, question: Question, path: Path, terms: tuple[tuple[str, str, str], ...]) -> Model:
+    """Read a theory and the weights that move it."""
+    from omnifold_pub.reinterpret.fitting import Reweighting
+    from omnifold_pub.reinterpret.kinds import kind_of
+    from omnifold_pub.reinterpret.tables import read_parquet, read_root
+
+    kind = kind_of(path)
+    if kind not in ("ROOT", "Parquet"):
+        msg = f"{path} is a {kind} file: --reweight takes the columns of a ROOT or a Parquet file"
+        raise click.UsageError(msg)
+    if files.cross_section is not None:
+        msg = "--cross-section does not go with --reweight: all weights must be in one normalisation already"
+        raise click.UsageError(msg)
+    theory = files.read_events(path, question, kind)
+    wanted = sorted({column for _, *columns in terms for column in columns if column != "-"})
+    arrays, _ = read_root(path, files.tree or "", wanted, {}) if kind == "ROOT" else read_parquet(path, wanted, {})
     return Reweighting(
         theory,
         {name: arrays[first] for name, first, _ in terms if first != "-"},

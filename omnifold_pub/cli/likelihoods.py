@@ -10,7 +10,8 @@ import click
 
 from omnifold_pub.cli.console import release_argument
 from omnifold_pub.cli.measuring import Wanted, binned_options, measured
-from omnifold_pub.cli.theories import TheoryFiles, a_file, columns_of, theory_options
+from omnifold_pub.cli.theories import Question, TheoryFiles, a_file, theory_options
+from omnifold_pub.errors import InputError
 from omnifold_pub.observables.events import NanRule
 
 if TYPE_CHECKING:
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["hs3", "pyhf"]
 
+_SIGNAL, _BACKGROUND = "signal", "background"
+
 
 def _signal_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the release, the file, the bins, the theories."""
+    """Add the release, the file, the bins, the theories but for the signal."""
     for option in (
         click.option("--leave-out", multiple=True, metavar="NAME", help="A component that does not count."),
         click.option(
@@ -32,7 +35,6 @@ def _signal_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         theory_options,
         click.option("--background", type=a_file, help="Theory without the signal.  [default: none]"),
-        click.option("--signal", type=a_file, required=True, help="Theory whose strength is the parameter mu."),
         binned_options,
         click.argument("out", type=click.Path(dir_okay=False, path_type=Path)),
         release_argument,
@@ -49,17 +51,36 @@ def _inputs(
 
     with open_release(release) as opened:
         joint = measured(opened, wanted, where=None, nan=nan)
-        columns = columns_of(opened, {name: [] for name in joint.names})
+        question = Question.of(opened, joint.names)
     arrays: dict[str, Any] = {}
-    for what, path in paths.items():
-        arrays[what], covariance = files.read(path, columns).predict(joint)
-        if what == "background":
+    for what, theory in zip(paths, files.read_all(list(paths.values()), question), strict=True):
+        arrays[what], covariance = theory.predict(joint)
+        if not arrays[what].any():
+            msg = f"{theory.name}: no event is in any of the {len(arrays[what])} bins ({what}); "
+            msg += "is it of the same fiducial region?"
+            raise InputError(msg)
+        if what == _BACKGROUND:
             arrays["covariance"] = covariance
     return joint, arrays
 
 
 def _paths(signal: Path, background: Path | None) -> dict[str, Path]:
-    return {"signal": signal} if background is None else {"signal": signal, "background": background}
+    return {_SIGNAL: signal} if background is None else {_SIGNAL: signal, _BACKGROUND: background}
+
+
+def _point(text: str) -> tuple[float | str, ...]:
+    """Return the coordinates of a point: numbers, and words.
+
+    >>> _point("500,low")
+    (500.0, 'low')
+    """
+    found: list[float | str] = []
+    for part in text.split(","):
+        try:
+            found.append(float(part))
+        except ValueError:
+            found.append(part.strip())
+    return tuple(found)
 
 
 def _say(joint: JointMeasurement, arrays: dict[str, Any], leave_out: tuple[str, ...]) -> None:
@@ -73,18 +94,31 @@ def _say(joint: JointMeasurement, arrays: dict[str, Any], leave_out: tuple[str, 
 
 @click.command()
 @_signal_options
+@click.option("--signal", type=a_file, help="Theory whose strength is the parameter mu.")
+@click.option(
+    "--signal-at",
+    "points",
+    type=(str, a_file),
+    multiple=True,
+    metavar="POINT THEORY",
+    help="One of a grid of signals, in place of --signal, such as 500,0.1 theory.root; --labels says what they are.",
+)
+@click.option("--labels", metavar="NAMES", help="Of a grid: what the numbers of a point are, such as mass,width.")
+@click.option("--record", help="Of a grid: the measurement's name in HEPData, ins and seven digits.")
+@click.option("--description", default="", help="Of a grid.")
 @click.option("--channel", default="measurement", show_default=True, help="Name of the channel.")
 def pyhf(
     release: Path | str,
     out: Path,
     wanted: Wanted,
     nan: NanRule,
-    signal: Path,
+    signal: Path | None,
+    points: tuple[tuple[str, Path], ...],
+    labels: str | None,
+    record: str | None,
+    description: str,
     background: Path | None,
-    tree: str,
-    weight: str,
-    unit: str,
-    sentinel: float | None,
+    files: TheoryFiles,
     mode: Any,
     leave_out: tuple[str, ...],
     channel: str,
@@ -92,21 +126,52 @@ def pyhf(
     """Write a workspace OUT of pyhf for the strength mu of a signal, with the full covariance.
 
     It is fitted with pyhf before it is written, and refused if pyhf's answer is not that of the closed form. Its
-    measurements are fit (mu of any sign) and limit (mu >= 0). Theories are as for `omnifold-pub compare`.
+    measurements are fit (mu of any sign) and limit (mu >= 0). Theories are as for `omnifold-pub compare`. A grid of
+    signals becomes a workspace without a signal, and beside it a patch set, *.patchset.json.
 
-    Example: omnifold-pub export pyhf release.h5 workspace.json --signal theory.root --tree events --weight weight
-    --unit pb -o pT_ll -b 200,300,450,1000
+    Example: omnifold-pub export pyhf release.h5 workspace.json --signal signal.root --background theory.root
+    --tree events --weight weight --unit pb -o pT_ll -b 200,300,450,1000
+
+    Example: omnifold-pub export pyhf release.h5 grid.json --signal-at 500 low.parquet --signal-at 750 high.parquet
+    --labels mass --record ins1234567 --background theory.root --tree events --weight weight --unit pb
+    -o pT_ll -b 200,300,450,1000
     """
-    from omnifold_pub.exchange.likelihoods import write_document
-
-    files = TheoryFiles(tree, weight, unit, sentinel)
-    joint, arrays = _inputs(release, wanted, nan, files, _paths(signal, background))
-    write_document(joint.to_pyhf(**arrays, leave_out=leave_out, mode=mode, channel=channel), out)
-    _say(joint, arrays, leave_out)
+    if (signal is None) == (not points):
+        msg = "expected either --signal, or --signal-at for each point of a grid"
+        raise click.UsageError(msg)
+    if signal is not None:
+        joint, arrays = _inputs(release, wanted, nan, files, _paths(signal, background))
+        joint.to_pyhf(**arrays, leave_out=leave_out, mode=mode, channel=channel, path=out)
+        _say(joint, arrays, leave_out)
+        return
+    if labels is None or record is None:
+        msg = "a grid of signals needs --labels and --record"
+        raise click.UsageError(msg)
+    paths = dict(points)
+    if len({_point(text) for text in paths}) != len(points):
+        msg = "a point of the grid is given twice"
+        raise click.UsageError(msg)
+    joint, arrays = _inputs(release, wanted, nan, files, paths | ({_BACKGROUND: background} if background else {}))
+    signals = {text: arrays.pop(text) for text in paths}
+    joint.to_pyhf_grid(
+        {_point(text): values for text, values in signals.items()},
+        **arrays,
+        labels=labels.split(","),
+        record=record,
+        description=description or f"Signals at {len(points)} points of {labels}",
+        leave_out=leave_out,
+        mode=mode,
+        channel=channel,
+        path=out,
+    )
+    for text, values in signals.items():
+        click.echo(f"{labels} = {text}:")
+        _say(joint, {**arrays, _SIGNAL: values}, leave_out)
 
 
 @click.command()
 @_signal_options
+@click.option("--signal", type=a_file, required=True, help="Theory whose strength is the parameter mu.")
 def hs3(
     release: Path | str,
     out: Path,
@@ -114,21 +179,15 @@ def hs3(
     nan: NanRule,
     signal: Path,
     background: Path | None,
-    tree: str,
-    weight: str,
-    unit: str,
-    sentinel: float | None,
+    files: TheoryFiles,
     mode: Any,
     leave_out: tuple[str, ...],
 ) -> None:
     """Write the likelihood of the strength mu of a signal as an HS3 document OUT, with the full covariance.
 
-    Example: omnifold-pub export hs3 release.h5 likelihood.json --signal theory.root --tree events --weight weight
-    --unit pb -o pT_ll -b 200,300,450,1000
+    Example: omnifold-pub export hs3 release.h5 likelihood.json --signal signal.root --background theory.root
+    --tree events --weight weight --unit pb -o pT_ll -b 200,300,450,1000
     """
-    from omnifold_pub.exchange.likelihoods import write_document
-
-    files = TheoryFiles(tree, weight, unit, sentinel)
     joint, arrays = _inputs(release, wanted, nan, files, _paths(signal, background))
-    write_document(joint.to_hs3(**arrays, leave_out=leave_out, mode=mode), out)
+    joint.to_hs3(**arrays, leave_out=leave_out, mode=mode, path=out)
     _say(joint, arrays, leave_out)

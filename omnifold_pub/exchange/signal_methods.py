@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -116,6 +116,55 @@ class HasSignal:
         if path is not None:
             write_document(document, path)
         return document
+
+    def to_pyhf_grid(
+        self: Measured,
+        signals: Mapping[tuple[Any, ...], ArrayLike],
+        *,
+        labels: Sequence[str],
+        record: str,
+        description: str,
+        background: ArrayLike | None = None,
+        covariance: ArrayLike | None = None,
+        leave_out: Sequence[str] = (),
+        mode: Literal["whitened", "named"] = "whitened",
+        channel: str = "measurement",
+        path: str | Path | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a workspace of pyhf without a signal, and the patch set of a grid of signals.
+
+        How: `omnifold_pub.exchange.pyhf_grid.signal_grid`, which has the other parameters and the errors.
+
+        Parameters
+        ----------
+        signals : mapping
+            Point of the grid, such as ``(1000.0, 50.0)``, to ``signal[bin]``.
+        labels : sequence of str
+            What the coordinates of a point are, such as ``("mass", "width")``.
+        record, description : str
+            Of the measurement in HEPData, such as ``ins1234567``; of the grid.
+        path : str or path-like, optional
+            A JSON file for the workspace; the patch set is written beside it, as ``*.patchset.json``.
+        """
+        from omnifold_pub.exchange.likelihoods import patch_set_path, write_document
+        from omnifold_pub.exchange.pyhf_grid import signal_grid
+
+        workspace, patch_set = signal_grid(
+            self,
+            signals,
+            labels=labels,
+            record=record,
+            description=description,
+            background=background,
+            covariance=covariance,
+            leave_out=leave_out,
+            mode=mode,
+            channel=channel,
+        )
+        if path is not None:
+            write_document(workspace, path)
+            write_document(patch_set, patch_set_path(path))
+        return workspace, patch_set
 
     def to_hs3(
         self: Measured,

@@ -15,6 +15,7 @@ from omnifold_pub.estimators.base import Statistic
 from omnifold_pub.estimators.histogram import Histogram
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import shorten, suggest
+from omnifold_pub.reinterpret.comparison import Comparable
 from omnifold_pub.reinterpret.cross_sections import check_unit
 from omnifold_pub.reinterpret.prediction import Prediction
 from omnifold_pub.reinterpret.spectrum import Spectrum, check_edges, contents_of
@@ -27,7 +28,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class BinnedTheory:
+class BinnedTheory(Comparable):
     """Histograms that a theory predicts, each for one observable of a measurement.
 
     Attributes

@@ -18,7 +18,7 @@ from omnifold_pub.reinterpret.whitening import used_results
 from omnifold_pub.statistics.inference import Chi2
 from omnifold_pub.statistics.shape import kept_bins, shape_only
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparable", "Comparison", "compare"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -261,3 +261,26 @@ def compare(
         pseudo_inverse=pseudo_inverse,
         predicted=predicted,
     )
+
+
+class Comparable:
+    """A theory that compares itself."""
+
+    def compare(
+        self: Predicting,
+        measurement: Estimate,
+        *,
+        leave_out: Sequence[str] = (),
+        decorrelate: Sequence[str] = (),
+        shape_only: bool = False,
+        pseudo_inverse: bool = False,
+    ) -> Comparison:
+        """Compare the theory with a measurement; see `omnifold_pub.compare` for parameters and errors."""
+        return compare(
+            measurement,
+            self,
+            leave_out=leave_out,
+            decorrelate=decorrelate,
+            shape_only=shape_only,
+            pseudo_inverse=pseudo_inverse,
+        )

@@ -12,7 +12,9 @@ from omnifold_pub.estimators.base import Statistic
 from omnifold_pub.estimators.histogram import Histogram
 from omnifold_pub.messages import shorten
 
-__all__ = ["check_unit", "scale_of"]
+__all__ = ["check_unit", "conversion", "scale_of"]
+
+_IN_PB = {"pb": 1.0, "fb": 1e-3}
 
 
 def check_unit(name: str, unit: str | None, weight_unit: str, statistics: Sequence[Statistic], *, shape: bool) -> None:
@@ -41,12 +43,35 @@ def check_unit(name: str, unit: str | None, weight_unit: str, statistics: Sequen
             return
         msg = (
             f"{name}: has no cross section, so that it can only be compared in shape: ask for the shape "
-            "(shape_only=True), measure with normalise=True, or state its cross section"
+            "(shape_only=True, --shape), measure with normalise=True, or state its cross section"
         )
         raise InputError(msg)
     if weight_unit != unit:
-        msg = f"{name}: weights in {unit}, the measurement is in {shorten(weight_unit)}; convert them first"
+        msg = f"{name}: weights in {unit}, the measurement is in {shorten(weight_unit)}; convert them "
+        msg += "first (Theory.in_unit)"
         raise InputError(msg)
+
+
+def conversion(name: str, unit: str | None, wanted: str) -> float:
+    """Return what a cross section in one unit is multiplied with to be in another.
+
+    Raises
+    ------
+    InputError
+        If there is no cross section, or a unit is unknown.
+
+    Examples
+    --------
+    >>> conversion("theory", "pb", "fb")
+    1000.0
+    """
+    if unit is None or unit not in _IN_PB or wanted not in _IN_PB:
+        found = (
+            "no cross section" if unit is None else f"weights in {shorten(unit)} to be converted to {shorten(wanted)}"
+        )
+        msg = f"{name}: expected a cross section, and a unit of {', '.join(_IN_PB)}; found {found}"
+        raise InputError(msg)
+    return _IN_PB[unit] / _IN_PB[wanted]
 
 
 def scale_of(weights: NDArray[np.float64], unit: str | None, cross_section: float | None, name: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,8 @@ from omnifold_pub.inputs.sample import Columns
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import shorten
 from omnifold_pub.observables.events import Events
-from omnifold_pub.reinterpret.cross_sections import check_unit, scale_of
+from omnifold_pub.reinterpret.comparison import Comparable
+from omnifold_pub.reinterpret.cross_sections import check_unit, conversion, scale_of
 from omnifold_pub.reinterpret.prediction import Prediction
 from omnifold_pub.reinterpret.weight_families import Combination, Family, check_family, combine
 from omnifold_pub.statistics.components import Component
@@ -31,7 +32,7 @@ _STATISTICS = "statistics"
 
 
 @dataclass(frozen=True, eq=False)
-class Theory:
+class Theory(Comparable):
     """Particle-level events that a theory predicts.
 
     Attributes
@@ -58,6 +59,23 @@ class Theory:
     def has_cross_section(self) -> bool:
         """Whether its normalisation means something."""
         return self.unit is not None
+
+    def in_unit(self, unit: str | None) -> Self:
+        """Return the theory with its weights in another unit, or in none: what they sum to means nothing then.
+
+        Raises
+        ------
+        InputError
+            If the unit is none of ``pb`` and ``fb``, or the theory has no cross section.
+
+        Examples
+        --------
+        >>> Theory.from_arrays({"x": [1.0]}, [0.25], unit="pb").in_unit("fb").weights
+        array([250.])
+        """
+        factor = 1.0 if unit is None else conversion(self.name, self.unit, unit)
+        families = {name: replace(family, weights=family.weights * factor) for name, family in self.families.items()}
+        return replace(self, weights=self.weights * factor, unit=unit, families=families)
 
     @classmethod
     def from_arrays(

@@ -29,6 +29,7 @@ from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.binning import Axis, Bins
 from omnifold_pub.observables.events import Definition, NanRule, definition_text
 from omnifold_pub.progress import Progress
+from omnifold_pub.release.comparing import ComparesTheories
 from omnifold_pub.release.contents import Contents
 from omnifold_pub.release.requests import Options, Wanted, requested
 from omnifold_pub.validate.structure import check_structure
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Release", "open_release"]
 
 
-class Release(Contents):
+class Release(Contents, ComparesTheories):
     """An open release; use `open_release`, and close it or use it in a ``with`` block.
 
     Attributes

@@ -101,3 +101,61 @@ def test_what_cannot_be_written_is_told(quick_release: Path, signal: Path, tmp_p
     assert not out.exists()
     assert run("pyhf", quick_release, out, "--signal", tmp_path / "absent.root", *THEORY, *MASS).exit_code == 2
     assert run("pyhf", quick_release, out, "--signal", signal, *THEORY, *MASS, "--where", "x > 1").exit_code == 2
+
+
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver:DeprecationWarning")
+def test_a_grid_of_signals_is_exported_for_the_command_line_of_pyhf(published: Path, tmp_path: Path) -> None:
+    import pyhf
+    import pyhf.cli
+
+    rng = np.random.default_rng(3)
+    edges = [-2.0, -0.7, 0.1, 0.8, 2.5]
+    files = {}
+    for name, mean in (("background", 0.0), ("500", -1.0), ("750", 1.0)):
+        files[name] = tmp_path / f"{name}.root"
+        with uproot.recreate(files[name]) as file:
+            weight = np.full(2000, (9.5 if name == "background" else 1.0) / 2000)
+            file["events"] = {"x": rng.normal(mean, 1.0 if name == "background" else 0.3, 2000), "weight": weight}
+    out = tmp_path / "grid.json"
+    grid = [word for point in ("500", "750") for word in ("--signal-at", f"{point},low", files[point])]
+    options = (*THEORY[:6], "-o", "x", "-b", ",".join(map(str, edges)), "--background", files["background"])
+    named = ("--labels", "mass,width", "--record", "ins1234567")
+    outcome = run("pyhf", published, out, *grid, *named, *options)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout.count("at 95% CLs") == 2
+    assert outcome.stdout.startswith("mass,width = 500,low:\nmu = ")
+    backend = pyhf.get_backend()
+    try:
+        patches = tmp_path / "grid.patchset.json"
+        arguments = ["patchset", "apply", str(out), str(patches), "--name", "mass_750p0_width_low"]
+        applied = CliRunner().invoke(pyhf.cli.cli, [*arguments, "--output-file", str(tmp_path / "one.json")])
+        assert applied.exit_code == 0, applied.output
+        fitted = CliRunner().invoke(pyhf.cli.cli, ["fit", str(tmp_path / "one.json"), "--measurement", "fit"])
+        assert fitted.exit_code == 0, fitted.output
+    finally:
+        pyhf.set_backend(*backend)
+    with open_release(published) as release:
+        measured = release.measure({"x": edges})
+    theories = {
+        name: Theory.from_root(path, tree="events", weight="weight", unit="pb", columns=["x"]).predict(measured)
+        for name, path in files.items()
+    }
+    background, covariance = theories["background"]
+    expected = measured.signal_strength(theories["750"][0], background=background, covariance=covariance)
+    (found,) = json.loads(fitted.stdout)["mle_parameters"]["mu"]
+    assert found == pytest.approx(expected.best_fit, abs=5e-3 * expected.error)
+    assert f"mu = {expected.best_fit:.4g} +- {expected.error:.4g}" in outcome.stdout
+
+    for wrong, message in (
+        ((), "expected either --signal, or --signal-at"),
+        ((*grid, "--signal", files["500"]), "expected either --signal, or --signal-at"),
+        (grid, "needs --labels and --record"),
+        ((*grid, *grid[:3], *named), "is given twice"),
+    ):
+        outcome = run("pyhf", published, tmp_path / "other.json", *wrong, *options)
+        assert outcome.exit_code == 2
+        assert message in outcome.stderr
+    outcome = run("pyhf", published, tmp_path / "other.json", *grid, *named[:3], "1234567", *options)
+    assert outcome.exit_code == 2
+    assert "expected its name in HEPData" in outcome.stderr
+    assert not (tmp_path / "other.json").exists()

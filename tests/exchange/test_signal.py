@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub import JointMeasurement, Measurement
 from omnifold_pub.errors import ObservableError, PublishError, StatisticsError
+from omnifold_pub.exchange.likelihoods import SignalIn, combined
 from omnifold_pub.exchange.pyhf import combined_workspace, deviations, refitted
 from omnifold_pub.exchange.pyhf_grid import signal_grid
 from omnifold_pub.exchange.whitening import stack, whiten_measurement
@@ -195,6 +196,29 @@ def test_a_grid_of_signals_is_a_patch_set(measured: Measurement, signal: Vector,
     done = cli("patchset", "apply", tmp_path / "base.json", tmp_path / "patches.json", "--name", names[1])
     assert done == measured.to_pyhf(signal * 30, background=background)
     assert pyhf.Workspace(base).model(measurement_name="fit").config.poi_name is None
+
+
+def test_the_methods_write_a_grid_and_a_combination(measured: Measurement, signal: Vector, tmp_path: Path) -> None:
+    grid: dict[str, Any] = {"labels": ("mass",), "record": "ins1234567", "description": "resonances"}
+    grid["background"] = measured.nominal * 0.97
+    workspace, patches = measured.to_pyhf_grid({(500.0,): signal}, **grid, path=tmp_path / "grid.json")
+    assert (workspace, patches) == signal_grid(measured, {(500.0,): signal}, **grid)
+    assert json.loads((tmp_path / "grid.json").read_text()) == workspace
+    assert json.loads((tmp_path / "grid.patchset.json").read_text()) == patches
+
+    other = make_measurement(2, edges=(0.0, 1.0, 3.0, 4.0), name="source_{}")
+    more = np.asarray(other.nominal * [0.1, 0.0, 0.2])
+    parts = {
+        "one": SignalIn(measured, signal, background=measured.nominal * 0.95),
+        "two": SignalIn(other, more, background=other.nominal * 0.98),
+    }
+    path = tmp_path / "both.json"
+    document, expected = combined(parts, path=path)
+    assert expected.error < measured.signal_strength(signal).error  # two know more than one
+    assert json.loads(path.read_text()) == document
+    assert cli("fit", path, "--measurement", "fit")["mle_parameters"]["mu"] == pytest.approx(
+        [expected.best_fit], abs=5e-3 * expected.error
+    )
 
 
 @pytest.mark.parametrize(

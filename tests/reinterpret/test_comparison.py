@@ -178,3 +178,12 @@ def test_the_true_theory_is_rejected_as_often_as_it_should_be(monkeypatch: pytes
     error = np.sqrt(trials * 0.05 * 0.95)
     assert abs(rejected - 0.05 * trials) < 3 * error
     assert naive - 0.05 * trials > 3 * error
+
+
+def test_the_release_measures_and_compares_in_one_call(release: Release, theory: Theory) -> None:
+    wanted = {"x": [-2.0, 0.0, 2.0], "y": [0.0, 20.0, 100.0]}
+    found = release.compare(theory, wanted, where="x > -1", leave_out=["model"])
+    joint = release.measure(wanted, where="x > -1")
+    assert found.to_dict() == compare(joint, theory, leave_out=["model"]).to_dict()
+    alone = release.compare(theory, "x", [-2.0, 0.0, 2.0], shape_only=True)
+    assert alone.test == compare(release.measure("x", [-2.0, 0.0, 2.0]), theory, shape_only=True).test

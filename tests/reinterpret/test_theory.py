@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub import JointMeasurement, Theory, open_release
 from omnifold_pub.errors import InputError, ObservableError
+from omnifold_pub.reinterpret.weight_families import Combination, Family
 
 PT_EDGES = np.array([200.0, 250.0, 300.0, 400.0, 1000.0])
 JET_EDGES = np.array([10.0, 50.0, 150.0, 600.0])
@@ -160,3 +161,18 @@ def test_a_theory_has_the_four_momenta_of_the_release(quick_release: Path, array
     light = np.sqrt(2 * pt1 * pt2 * (np.cosh(eta1 - eta2) - np.cos(phi1 - phi2)))  # of massless muons
     expected = np.histogram(light, edges, weights=arrays["weight"])[0]
     np.testing.assert_allclose(values, expected, rtol=0.01)
+
+
+def test_a_theory_changes_its_unit_with_its_families() -> None:
+    family = Family(Combination("envelope"), ("up",), np.array([[2.0], [3.0]]))
+    theory = Theory.from_arrays({"x": np.ones(2)}, np.array([1.0, 2.0]), unit="pb", families={"scales": family})
+    found = theory.in_unit("fb")
+    assert (found.unit, found.weights.tolist()) == ("fb", [1000.0, 2000.0])
+    assert found.families["scales"].weights.tolist() == [[2000.0], [3000.0]]
+    assert found.in_unit("pb").weights.tolist() == pytest.approx(theory.weights.tolist())
+    without = theory.in_unit(None)
+    assert (without.unit, without.weights.tolist()) == (None, [1.0, 2.0])
+    with pytest.raises(InputError, match="expected a cross section, and a unit of pb, fb; found no cross section"):
+        without.in_unit("pb")
+    with pytest.raises(InputError, match="found weights in 'pb' to be converted to 'nb'"):
+        theory.in_unit("nb")

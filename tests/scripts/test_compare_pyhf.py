@@ -25,14 +25,12 @@ def script(project: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("bins", [5, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("covariance", COVARIANCES)
-def test_limits_are_within_half_a_percent(script: dict[str, Any], covariance: str, data: str, bins: int) -> None:
-    """A seed that the table does not use; minuit's answer too, whose own precision is a percent or two."""
+def test_pyhf_is_within_a_quarter_of_a_percent(script: dict[str, Any], covariance: str, data: str, bins: int) -> None:
+    """A seed that the table does not use. Half a percent is what is refused; a fifth what comes out."""
     white = script["pseudo_experiment"](covariance, data, bins, seed=7)
-    if white.shifts and data == "5 sigma of tension":
-        pytest.skip("named sources may be refused so far from the data")
     found = script["compare"](white)
-    assert max(found.observed, found.expected) < 5e-3
-    assert max(found.best_fit, found.error) < 3e-2
+    assert max(found.best_fit, found.error, found.observed, found.expected) < 2.5e-3
+    assert max(found.minuit_best_fit, found.minuit_error) < 6e-2  # whose own precision is a few percent
 
 
 def test_the_tension_is_what_it_says(script: dict[str, Any]) -> None:

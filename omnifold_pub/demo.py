@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.closure import closure_table, prior_theory
+from omnifold_pub.closure import ClosureTable, closure_table, prior_theory
 from omnifold_pub.errors import InputError
 from omnifold_pub.extras import require
 from omnifold_pub.inputs.analysis import read_analysis
-from omnifold_pub.measurement import JointMeasurement, Measurement
+from omnifold_pub.measurement import Estimate, JointMeasurement, Measurement
 from omnifold_pub.observables.binning import Axis
 from omnifold_pub.observables.momenta import VectorColumns
 from omnifold_pub.progress import Progress, silent
 from omnifold_pub.publish import publish
-from omnifold_pub.reinterpret.comparison import compare
+from omnifold_pub.reinterpret.comparison import Comparison, compare
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.release import open_release
-from omnifold_pub.report import Summary, write_summary
+from omnifold_pub.report import write_report
 from omnifold_pub.unfold.campaign import unfold
-from omnifold_pub.validate import validate
+from omnifold_pub.validate import Report, validate
 
-__all__ = ["CLOSURE_BINS", "delta_phi_lj", "dimuon_mass", "run_demo"]
+__all__ = ["CLOSURE_BINS", "Outcome", "delta_phi_lj", "dimuon_mass", "run_demo"]
 
 INPUTS = Path("tests/data/zjets")
 """Where the small samples are in a checkout."""
@@ -71,14 +72,55 @@ UNDECLARED: dict[str, Any] = {
 """Observables that no column holds and the training never saw by name, with their bins."""
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the demo came to.
+
+    Attributes
+    ----------
+    release : pathlib.Path
+        The release it published.
+    metadata : dict
+        The release's.
+    report : Report
+        Outcome of its validation.
+    measurement : JointMeasurement
+        Observables that nobody declared, with the covariance between them.
+    comparison : Comparison
+        Theory against these.
+    closure : ClosureTable
+        Unfolded against the truth of the pseudo-data.
+    cross_section : Estimate
+        Fiducial cross section.
+    truth_cross_section, prior_cross_section : float
+        Of the truth and of the simulation.
+    pictures : tuple of pathlib.Path
+        Drawn along the way.
+    summary : pathlib.Path
+        The report of the release.
+    """
+
+    release: Path
+    metadata: dict[str, Any]
+    report: Report
+    measurement: JointMeasurement
+    comparison: Comparison
+    closure: ClosureTable
+    cross_section: Estimate
+    truth_cross_section: float
+    prior_cross_section: float
+    pictures: tuple[Path, ...]
+    summary: Path
+
+
 def _total(_: Mapping[str, NDArray[np.float32]], weights: NDArray[np.float64]) -> float:
     return float(weights.sum())
 
 
 def run_demo(
     output: str | Path, *, inputs: str | Path = INPUTS, workers: int | None = None, progress: Progress | None = None
-) -> Summary:
-    """Run the main job and leave release, pictures and a summary in a folder.
+) -> Outcome:
+    """Run the main job and leave release, pictures and a report (``summary.html``) in a folder.
 
     Parameters
     ----------
@@ -124,22 +166,32 @@ def run_demo(
         drawn = {name: measurement[name] for name in measurement.names}
         drawn |= {name: closure for name, closure in closures.items() if name != TAU21}  # drawn as tau21_trackj1
         prior = prior_theory(release)
-        summary = Summary(
+        closure = closure_table(release, truth, observables=CLOSURE_BINS, nan="drop")
+        summary = write_report(
+            release,
+            output / "summary.html",
+            observables=UNDECLARED | {name: bins for name, bins in CLOSURE_BINS.items() if name != TAU21},
+            theories=[theory],
+            beside=[truth],
+            closure=closure,
+            validation=report,
+            progress=progress,
+        )
+        return Outcome(
             release=path,
             metadata=release.metadata,
             report=report,
             measurement=measurement,
             comparison=compare(measurement, theory),
-            closure=closure_table(release, truth, observables=CLOSURE_BINS, nan="drop"),
+            closure=closure,
             cross_section=release.estimate(_total),
             truth_cross_section=float(truth.weights.sum()),
             prior_cross_section=float(prior.weights.sum()),
             pictures=_draw(
                 release.metadata["title"], drawn, measurement, (prior, theory, truth), output, progress or silent
             ),
+            summary=summary,
         )
-    write_summary(summary, output / "summary.html")
-    return summary
 
 
 def _draw(

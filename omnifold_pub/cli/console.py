@@ -18,22 +18,25 @@ from rich.progress import Progress as Bars
 
 from omnifold_pub.errors import ObservableError, OmnifoldPubError, ValidityWarning
 from omnifold_pub.format.manifest import is_manifest, read_manifest
-from omnifold_pub.presentation.tables import Table, rich_table
+from omnifold_pub.presentation.tables import Table, plain_text, rich_table
 from omnifold_pub.progress import Progress
 
 __all__ = [
     "Group",
     "Pairs",
+    "csv_option",
     "echo_json",
     "echo_sizes",
     "format_p_value",
     "local_release_argument",
     "observable_options",
+    "one_form",
     "parse_edges",
     "progress_bars",
     "publishing_options",
     "release_argument",
     "show_table",
+    "terminal",
 ]
 
 EXIT_AT_FAULT = 1
@@ -87,13 +90,33 @@ def progress_bars() -> Iterator[Progress | None]:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, text: int = 1) -> None:
     """Print a table; the first ``text`` columns and those that hold no numbers go to the left."""
-    console = Console()
-    if not console.is_terminal:  # nothing is cut or wrapped for a reader that is a program
-        console = Console(width=200)
     cells = tuple(tuple(map(str, row)) for row in rows)
-    table = rich_table(Table(title, tuple(columns), cells, text))
+    table = Table(title, tuple(columns), cells, text)
+    console = terminal()
+    if console is None:  # nothing is cut or wrapped for a reader that is a program
+        click.echo(plain_text([table]))
+        return
     console.print(title, style="bold", markup=False, highlight=False)
-    console.print(table, markup=False, highlight=False)
+    console.print(rich_table(table), markup=False, highlight=False)
+
+
+def terminal() -> Console | None:
+    """Return the terminal that stdout is; None where it is a pipe or a file."""
+    console = Console()
+    return console if console.is_terminal else None
+
+
+def one_form(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse two forms of output at a time.
+
+    Raises
+    ------
+    click.UsageError
+        For both.
+    """
+    if as_json and as_csv:
+        msg = "expected --json or --csv; found both"
+        raise click.UsageError(msg)
 
 
 def format_p_value(p_value: float) -> str:
@@ -222,6 +245,7 @@ nan_option = click.option(
     show_default=True,
     help="What to do where the observable is undefined (0/0) although the event has all its columns.",
 )
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV in place of a table.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=None, help="Training processes.  [default: one per core]"

@@ -1,4 +1,4 @@
-"""Commands of readers and archives: validate, verify, info, measure."""
+"""Commands of readers and archives: validate, verify, measure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ import click
 from omnifold_pub.cli.console import (
     EXIT_AT_FAULT,
     Pairs,
+    csv_option,
     echo_json,
     json_option,
     local_release_argument,
     nan_option,
     observable_options,
+    one_form,
     progress_bars,
     release_argument,
     show_table,
+    terminal,
 )
 from omnifold_pub.observables.events import NanRule
-from omnifold_pub.presentation.tables import tables_of
+from omnifold_pub.presentation.tables import plain_text, tables_of
 
 if TYPE_CHECKING:
     from omnifold_pub.validate import Report
 
-__all__ = ["info", "measure", "validate", "verify"]
+__all__ = ["measure", "validate", "verify"]
 
 
 @click.command()
@@ -86,45 +89,6 @@ def verify(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa: F
 
 @click.command()
 @release_argument
-@json_option
-def info(release: Path | str, as_json: bool) -> None:  # noqa: FBT001
-    """Say what is in a RELEASE: what was measured, observables, components of the covariance.
-
-    Example: omnifold-pub info release.h5
-    """
-    from omnifold_pub.release import open_release
-
-    with open_release(release) as opened:
-        metadata = opened.metadata
-    if as_json:
-        echo_json(metadata)
-        return
-    weights, collision, luminosity = (metadata[key] for key in ("weights", "collision", "luminosity"))
-    click.echo(metadata["title"])
-    click.echo(
-        f"{metadata['data_kind']}: {metadata['process']}, {collision['system']} at {collision['energy_tev']:g} TeV, "
-        f"{luminosity['value']:.6g} {luminosity['unit']}"
-    )
-    click.echo(f"fiducial region: {metadata['fiducial']['description']}")
-    click.echo(f"{metadata['events']} events; weights in {weights['unit']}: their sum is the {weights['sum']}")
-    click.echo(f"licence {metadata['licence']}, contact {metadata['contact']}, created {metadata['created']}\n")
-    show_table(
-        "Observables",
-        ("name", "unit", "description"),
-        [(o["name"], o["unit"], o["description"]) for o in metadata["observables"]],
-        text=3,
-    )
-    click.echo()
-    show_table(
-        "Components of the covariance",
-        ("name", "kind", "members", "description"),
-        [(c["name"], c["kind"], c.get("members", "-"), c["description"]) for c in metadata["components"]],
-        text=4,
-    )
-
-
-@click.command()
-@release_argument
 @observable_options
 @click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'.")
 @click.option("--flow", is_flag=True, help="Add an under- and an overflow bin to each observable.")
@@ -132,6 +96,7 @@ def info(release: Path | str, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--normalise", is_flag=True, help="Divide by the sum over all bins, of each observable.")
 @nan_option
 @json_option
+@csv_option
 def measure(
     release: Path | str,
     observables: Pairs,
@@ -141,16 +106,20 @@ def measure(
     normalise: bool,  # noqa: FBT001
     nan: NanRule,
     as_json: bool,  # noqa: FBT001
+    as_csv: bool,  # noqa: FBT001
 ) -> None:
     """Measure any observables of a RELEASE, declared or not: cross section per bin with its uncertainty by component.
 
     With --json everything is printed: the covariance, by component and between the observables, and the values under
-    each member. JointMeasurement.from_dict reads it.
+    each member. JointMeasurement.from_dict reads it. --csv prints a row for each bin with all digits. In a terminal,
+    the table has an inline histogram and fits its width.
 
     Example: omnifold-pub measure release.h5 -o "pT_l1 / pT_l2" -b 1,1.5,2,3,5
     """
+    from omnifold_pub.presentation.terminal import TerminalView
     from omnifold_pub.release import open_release
 
+    one_form(as_json=as_json, as_csv=as_csv)
     with open_release(release) as opened, progress_bars() as progress:
         joint = opened.measure(
             observables, where=where, flow=flow, density=density, normalise=normalise, nan=nan, progress=progress
@@ -158,7 +127,11 @@ def measure(
     if as_json:
         echo_json(joint.to_dict())
         return
-    for number, table in enumerate(tables_of(joint)):
-        if number:
-            click.echo()
-        show_table(table.title, table.columns, table.rows, text=table.text)
+    if as_csv:
+        click.echo(joint.to_csv(), nl=False)
+        return
+    console = terminal()
+    if console is None:
+        click.echo(plain_text(tables_of(joint)))
+    else:
+        console.print(TerminalView(joint))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from omnifold_pub.atomic import replacing
 from omnifold_pub.errors import PublishError
@@ -14,7 +15,7 @@ from omnifold_pub.estimators.base import BinnedStatistic
 from omnifold_pub.presentation.measured import Measured
 from omnifold_pub.presentation.rows import columns_of
 
-__all__ = ["csv_of", "write_csv"]
+__all__ = ["csv_of", "csv_table", "write_csv"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
@@ -79,6 +80,21 @@ def csv_of(measured: Measured) -> str:
     rows = zip(*(column.tolist() for column in numbers.values()), strict=True)
     for place, row in zip(_places(measured, axes), rows, strict=True):
         writer.writerow([*(place if unbinned else place[:-1]), *("" if math.isnan(n) else n for n in row)])
+    return stream.getvalue()
+
+
+def csv_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    r"""Return CSV text of a table: text is quoted and starts no formula, numbers are not, None is empty.
+
+    >>> csv_table(["name", "most"], [["=x", 1.5], ["y", None]])
+    '"name","most"\n"\'=x",1.5\n"y",""\n'
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        cells = ["" if cell is None else cell for cell in row]
+        writer.writerow([_cell(" ".join(cell.split())) if isinstance(cell, str) else cell for cell in cells])
     return stream.getvalue()
 
 

@@ -19,7 +19,19 @@ from omnifold_pub.presentation.measured import Measured
 if TYPE_CHECKING:
     import rich.table
 
-__all__ = ["SHORT", "Limits", "Table", "html_text", "plain_text", "rich_of", "rich_table", "tables_of"]
+__all__ = [
+    "SHORT",
+    "Limits",
+    "Table",
+    "html_text",
+    "plain_text",
+    "printable",
+    "rich_of",
+    "rich_table",
+    "rounded",
+    "tables_of",
+    "what_is_measured",
+]
 
 Array = NDArray[np.float64]
 
@@ -80,10 +92,10 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _pair(value: float, error: float) -> tuple[str, str]:
+def rounded(value: float, error: float) -> tuple[str, str]:
     """Return value and uncertainty, rounded to two digits of the latter.
 
-    >>> _pair(0.991234, 0.01712), _pair(1234567.0, 4321.0), _pair(0.000790123, 0.0), _pair(3.2e-9, 1.23e-10)
+    >>> rounded(0.991234, 0.01712), rounded(1234567.0, 4321.0), rounded(0.000790123, 0.0), rounded(3.2e-9, 1.23e-10)
     (('0.991', '0.017'), ('1234600', '4300'), ('0.00079012', '0'), ('3.20e-09', '0.12e-09'))
     """
     if not (error > 0 and math.isfinite(error) and math.isfinite(value)):
@@ -98,12 +110,12 @@ def _pair(value: float, error: float) -> tuple[str, str]:
     return f"{value / scale:.{digits}f}e{top:+03d}", f"{error / scale:.{digits}f}e{top:+03d}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text that moves no cursor and breaks no line."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _what(statistic: Statistic, unit: str) -> str:
+def what_is_measured(statistic: Statistic, unit: str) -> str:
     """Say what the numbers are."""
     what = "value"
     if isinstance(statistic, Histogram):
@@ -157,8 +169,8 @@ def _tables(measured: Measured, number: int, limits: Limits | None) -> list[Tabl
     bands = [(c.name, measured.uncertainties(c.name)[part]) for c in measured.components]
     if limits is not None:
         bands = _shown(bands, values, limits.components)
-    pairs = [_pair(value, error) for value, error in zip(values.tolist(), total.tolist(), strict=True)]
-    labels, title = tuple(map(_printable, labels)), _printable(_what(statistic, unit))
+    pairs = [rounded(value, error) for value, error in zip(values.tolist(), total.tolist(), strict=True)]
+    labels, title = tuple(map(printable, labels)), printable(what_is_measured(statistic, unit))
     percent = [_percent(band, values) for band in (total, *(band for _, band in bands))]
     names = ["total", *(name for name, _ in bands)]
     if limits is None and len(bands) > WHOLE_COMPONENTS:

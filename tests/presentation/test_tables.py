@@ -15,7 +15,7 @@ from rich.console import Console
 
 from omnifold_pub import JointMeasurement, Measurement, Release
 from omnifold_pub.estimators import Moments
-from omnifold_pub.presentation.tables import SHORT, Table, _pair, html_text, plain_text, tables_of
+from omnifold_pub.presentation.tables import SHORT, Table, html_text, plain_text, rounded, tables_of
 
 
 def test_print_shows_every_bin_aligned_and_without_colours(measurement: Measurement) -> None:
@@ -39,7 +39,7 @@ def test_numbers_are_those_of_the_measurement(measurement: Measurement) -> None:
 
 @given(st.floats(-1e12, 1e12), st.floats(1e-12, 1e12))
 def test_a_pair_is_rounded_to_two_digits_of_the_uncertainty(value: float, error: float) -> None:
-    shown_value, shown_error = map(float, _pair(value, error))
+    shown_value, shown_error = map(float, rounded(value, error))
     assert shown_error == pytest.approx(error, rel=0.0501)
     assert shown_value == pytest.approx(value, abs=0.0501 * error + 1e-9 * abs(value))
 

@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-slow lint setup clean
+.PHONY: demo test test-slow docs lint setup clean
 
 demo: setup
 	$(BIN)/omnifold-pub demo
@@ -15,9 +15,13 @@ demo: setup
 test: setup lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-# Pseudo-experiments, and the closure of the demo (which takes up what make demo left).
+# Pseudo-experiments, tutorials, and the closure of the demo (which takes up what make demo left).
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist worksteal
+
+# The documentation, with the tutorials run: build/docs/index.html
+docs: setup
+	$(BIN)/sphinx-build -W --keep-going -n docs build/docs
 
 lint: setup
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,9 @@ from omnifold_pub import Release, UnfoldingResult, open_release, publish
 from omnifold_pub.unfold.campaign import unfold
 from omnifold_pub.unfold.result import Canvas, ClosureWeights
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 ROOT = Path(__file__).parents[1]
 ZJETS = ROOT / "tests/data/zjets"
 
@@ -27,6 +30,23 @@ QUICK: dict[str, Any] = {
     "omnifold": {"iterations": 1, "hidden": [8], "batch_size": 4096, "learning_rate": 0.01, "max_epochs": 1},
     "campaign": {"seed": 7, "ensemble": 2, "data_bootstrap": 4, "mc_bootstrap": 4, "trainings_per_variation": 1},
 }
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium or Chrome, of the machine or as playwright installs it, without a window."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pages are not tried in a browser")
+    with playwright.sync_playwright() as driver:
+        own = Path(driver.chromium.executable_path)
+        path = next(filter(None, map(shutil.which, BROWSERS)), str(own) if own.is_file() else None)
+        if path is None:
+            pytest.skip("no Chromium or Chrome on this machine: pages are not tried in a browser")
+        found: Browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 @pytest.fixture

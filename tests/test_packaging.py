@@ -24,7 +24,10 @@ def test_the_wheel_carries_schemas_template_and_licence(wheel: Path) -> None:
         "omnifold_pub/_schemas/1.0.0/release.schema.json",
         "omnifold_pub/_schemas/1.1.0/release.schema.json",
         "omnifold_pub/_schemas/1.1.0/analysis.schema.json",
-        "omnifold_pub/templates/summary.html",
+        "omnifold_pub/explorer/page/explorer.js",
+        "omnifold_pub/explorer/page/index.html",
+        "omnifold_pub/templates/report.css",
+        "omnifold_pub/templates/report.html",
         "omnifold_pub/py.typed",
     ):
         assert name in names

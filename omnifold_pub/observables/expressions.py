@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ MAX_LENGTH = 2000
 MAX_DEPTH = 80
 
 Array = NDArray[Any]
+
+_PARSING = threading.Lock()
+"""Filters of warnings are those of the whole process: threads that set them back in another order leave some behind."""
 
 
 def _delta_phi(a: Array, b: Array) -> Array:
@@ -216,7 +220,7 @@ def parse(text: str) -> Expression:
     # Python binds & and | more tightly than comparisons; its 'and', 'or' and 'not' bind as wanted.
     python = re.sub(r"&&?", " and ", re.sub(r"\|\|?", " or ", text.replace("~", " not ")))
     try:
-        with warnings.catch_warnings():
+        with _PARSING, warnings.catch_warnings():
             warnings.simplefilter("error")
             root = ast.parse(python.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError, Warning) as error:

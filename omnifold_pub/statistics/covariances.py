@@ -36,8 +36,9 @@ class Spectrum:
     rank : int
         Number of directions.
     transform : numpy.ndarray
-        ``W[direction, bin]`` with W V W^T = 1: |W d|^2 is d^T V^-1 d, of the pseudo-inverse where the rank is short.
-        The directions are the eigenvectors of the correlation matrix, so that small bins count as much as large ones.
+        ``W[direction, bin]`` with W V W^T = 1: the square of W d is d^T V^-1 d, of the pseudo-inverse where the rank is
+        short. The directions are the eigenvectors of the correlation matrix, so that small bins count as much as large
+        ones.
     missing : numpy.ndarray
         ``[bin]``: how much of a bin's own direction V does not know, 0 to 1; they sum to bins - rank.
     """

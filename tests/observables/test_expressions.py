@@ -5,8 +5,10 @@ import os
 import random
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -622,3 +624,17 @@ def test_ten_thousand_hostile_texts_execute_nothing(canary: Canary, planted: lis
     assert not any(Path().iterdir())
     assert sum(outcomes.values()) == 10_000
     assert min(outcomes["refused"], outcomes["computed"]) > 300  # some are sound, or nothing deep was tried
+
+
+def test_threads_that_read_expressions_leave_the_filters_of_warnings_as_they_were() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with ThreadPoolExecutor(4) as threads:
+                    list(threads.map(lambda number: parse(f"x{number} / y > 3 & z"), range(8)))
+                warnings.warn("is ignored", UserWarning, stacklevel=1)
+    finally:
+        sys.setswitchinterval(interval)

@@ -70,7 +70,7 @@ def verify(path: str | Path, *, progress: Progress | None = None) -> Report:
                     findings += passes.findings
     except ReleaseError as error:
         hint = "Fetch it again."
-        findings.append(Finding("structure", "required", str(path), "a release that can be read", str(error), hint))
+        findings.append(Finding(checks[-1], "required", str(path), "a release that can be read", str(error), hint))
     return Report(str(path), tuple(checks), tuple(findings))
 
 

@@ -24,9 +24,9 @@ FLOORS = (
     {"integrity", "publish", "release"},
     {"convert"},
     {"deposit", "export", "reinterpret"},
-    {"closure"},
-    {"plots", "training_summary"},
-    {"report"},
+    {"closure", "training_summary"},
+    {"plots"},
+    {"explorer", "report"},
     {"demo"},
     {"cli"},
 )
@@ -63,6 +63,7 @@ EXTRAS |= {
     "rocrate",
     "mlcroissant",
 }
+EXTRAS |= {"fastapi", "starlette", "uvicorn", "playwright"}
 EXTRAS |= {"fastjet", "pyhepmc", "pylhe", "babyyoda", "hepdata_lib", "hepdata_validator"}
 CLI_ONLY = {"click", "rich", "yaml", "filelock"}
 

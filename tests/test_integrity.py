@@ -180,7 +180,7 @@ def test_one_flipped_bit_is_found(release_path: Path) -> None:
     content[chunk.byte_offset + chunk.size // 2] ^= 1
     release_path.write_bytes(content)
     report = verify(release_path)
-    assert [finding.code for finding in report.findings] == ["file", "structure"]
+    assert [finding.code for finding in report.findings] == ["file", "digest"]
     assert report.findings[0].found == hashlib.sha256(content).hexdigest()
     assert "/weights/pdf: cannot be read, the file is damaged" in report.findings[1].found
 

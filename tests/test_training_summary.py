@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from omnifold_pub import UnfoldingResult
-from omnifold_pub.plots import style
+from omnifold_pub.plots import style, training_figure
 from omnifold_pub.schemas import SCHEMA_VERSION, check
-from omnifold_pub.training_summary import Range, count_stops, iteration_rows, training_figure
+from omnifold_pub.training_summary import Range, count_stops, iteration_rows
 from omnifold_pub.unfold.diagnostics import fit_diagnostics, weight_diagnostics
 
 

@@ -1,4 +1,4 @@
-"""Pictures: what they draw is what the measurement says."""
+"""Spectra, ratios, correlations and rankings: what they draw is what the measurement says."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_the_correlation_of_one_observable_is_drawn_by_bin(measurement: Measurem
     (image,) = axes.images
     np.testing.assert_array_equal(image.get_array(), measurement.correlation())
     assert image.get_clim() == (-1, 1)
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("bin", "bin")
+    assert axes.get_xlabel() == axes.get_ylabel() == r"$p_T^{\mu\mu}$ [GeV]"
 
 
 def test_the_correlation_of_one_component_is_drawn_on_request(measurement: Measurement, axes: Axes) -> None:

@@ -1,0 +1,113 @@
+"""The command that draws: plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from omnifold_pub.cli.console import nan_option, parse_edges, progress_bars, release_argument
+from omnifold_pub.cli.pictures import KINDS, Wish, save
+from omnifold_pub.cli.theories import a_file, theory_options
+from omnifold_pub.messages import shorten
+from omnifold_pub.observables.events import NanRule
+
+__all__ = ["plot"]
+
+_SUFFIXES = (".png", ".pdf", ".svg")
+_FROM = {"spectrum": (1, 1), "breakdown": (1, 1), "fan": (1, 1), "pulls": (1, 1), "2d": (2, 2)}
+_FROM |= {"correlation": (1, 99), "covariance": (1, 99), "ranking": (1, 99)}
+_FROM |= {"closure": (0, 1), "weights": (0, 0), "iterations": (0, 0)}
+
+
+def _bins(kind: str, names: tuple[str, ...], edges: tuple[str, ...]) -> dict[str, list[float] | None]:
+    """Return the bins of each observable, as many as a kind of picture takes."""
+    if edges and len(edges) != len(names):
+        msg = f"expected one --bins for each --observable, or none; found {len(edges)} for {len(names)}"
+        raise click.UsageError(msg)
+    if len(set(names)) != len(names):
+        msg = "an observable is given twice"
+        raise click.UsageError(msg)
+    least, most = _FROM[kind]
+    if not least <= len(names) <= most:
+        wanted = str(least) if least == most else f"{least} or more" if most > 1 else f"{least} or {most}"
+        msg = f"--kind {kind} takes {wanted} --observable; found {len(names)}"
+        raise click.UsageError(msg)
+    given = map(parse_edges, edges) if edges else (None for _ in names)
+    return dict(zip(names, given, strict=True))
+
+
+@click.command()
+@release_argument
+@click.option(
+    "-o",
+    "--observable",
+    "names",
+    multiple=True,
+    metavar="EXPR",
+    help="A column, or an expression of columns. Can be given several times.",
+)
+@click.option(
+    "-b",
+    "--bins",
+    "edges",
+    multiple=True,
+    metavar="EDGES",
+    help="Its bin edges: one for each --observable, in the same order.  [default: as the command bins proposes]",
+)
+@click.option("--kind", type=click.Choice(list(KINDS)), default="spectrum", show_default=True, help="What to draw.")
+@click.option(
+    "--bands",
+    type=click.Choice(["stacked", "separate", "total"]),
+    default="stacked",
+    show_default=True,
+    help="Spectrum: its uncertainty by component, one on the other or each by itself, or in all.",
+)
+@click.option(
+    "-t", "--theory", "theories", type=a_file, multiple=True, help="A theory's file, as for the command compare."
+)
+@click.option("--prior", is_flag=True, help="Draw the simulation before unfolding as a theory.")
+@theory_options
+@click.option("--component", metavar="NAME", help="Fan, correlation, covariance, weights: of one component.")
+@click.option("--test", metavar="NAME", help="Closure of an --observable: the test to repeat.  [default: the first]")
+@click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'.")
+@click.option("--normalise", is_flag=True, help="Divide by the sum over all bins, of each observable.")
+@nan_option
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The picture: a file that ends in .png, .pdf or .svg. One that is there is replaced.",
+)
+def plot(
+    release: Path | str,
+    names: tuple[str, ...],
+    edges: tuple[str, ...],
+    kind: str,
+    output: Path,
+    where: str | None,
+    normalise: bool,  # noqa: FBT001
+    nan: NanRule,
+    **options: Any,
+) -> None:
+    """Draw a RELEASE: a spectrum with its uncertainty by component and theories, matrices, closure, trainings.
+
+    Weights, iterations and closure need no --observable; 2d takes two; correlation, covariance and ranking any number.
+
+    Example: omnifold-pub plot release.h5 -o pT_ll -b 200,300,450,1000 --prior --output pT_ll.png
+
+    Example: omnifold-pub plot release.h5 -o pT_ll -o m_trackj1 --kind correlation --output correlation.pdf
+    """
+    if output.suffix.lower() not in _SUFFIXES:
+        msg = f"--output: expected a name that ends in {', '.join(_SUFFIXES)}; found {shorten(output.name)}"
+        raise click.UsageError(msg)
+    bins = _bins(kind, names, edges)
+    from omnifold_pub import plots
+    from omnifold_pub.release import open_release
+
+    measuring = {"where": where, "normalise": normalise, "nan": nan}
+    with open_release(release) as opened, progress_bars() as progress, plots.style():
+        wish = Wish(opened, bins, measuring, progress=progress, **options)
+        save(KINDS[kind](wish), output)
+    click.echo(str(output))

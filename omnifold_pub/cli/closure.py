@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from omnifold_pub.cli.console import (
+    Wishes,
     echo_json,
     format_p_value,
     json_option,
     nan_option,
-    parse_edges,
     progress_bars,
     release_argument,
     show_table,
+    wish_options,
+    wished,
 )
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.messages import shorten, suggest
@@ -27,19 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["closure", "show_closure"]
 
 
-def _observables(names: tuple[str, ...], edges: tuple[str, ...]) -> dict[str, list[float]] | list[str] | None:
-    """Return bins by observable, or the observables alone, or nothing."""
-    if len(set(names)) != len(names):
-        msg = "an observable is given twice"
-        raise click.UsageError(msg)
-    if not edges:
-        return list(names) or None
-    if len(edges) != len(names):
-        msg = f"expected one --bins for each --observable, or none at all; found {len(edges)} for {len(names)}"
-        raise click.UsageError(msg)
-    return dict(zip(names, map(parse_edges, edges), strict=True))
-
-
 @click.command()
 @release_argument
 @click.argument("truth", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -47,22 +36,7 @@ def _observables(names: tuple[str, ...], edges: tuple[str, ...]) -> dict[str, li
 @click.option("--weight", required=True, help="Its branch of weights, which sum to the fiducial cross section.")
 @click.option("--unit", type=click.Choice(["pb", "fb"]), required=True, help="Unit of these weights.")
 @click.option("--sentinel", type=float, default=None, help="Value that marks an absent object, such as -99.")
-@click.option(
-    "-o",
-    "--observable",
-    "names",
-    multiple=True,
-    metavar="EXPR",
-    help="A column, or an expression of columns. Can be given several times.  [default: all columns]",
-)
-@click.option(
-    "-b",
-    "--bins",
-    "edges",
-    multiple=True,
-    metavar="EDGES",
-    help="Its bin edges: one for each --observable, in the same order.  [default: as the command bins proposes]",
-)
+@wish_options("all columns")
 @click.option("-n", "--number", type=click.IntRange(min=1), help="Bins at most, where none are given.  [default: 10]")
 @click.option("--no-prior", is_flag=True, help="Do not compare the simulation before unfolding.")
 @click.option("--no-classifier", is_flag=True, help="Train no network (which needs PyTorch).")
@@ -75,8 +49,7 @@ def closure(
     weight: str,
     unit: str,
     sentinel: float | None,
-    names: tuple[str, ...],
-    edges: tuple[str, ...],
+    observables: Wishes,
     number: int | None,
     no_prior: bool,  # noqa: FBT001
     no_classifier: bool,  # noqa: FBT001
@@ -94,16 +67,15 @@ def closure(
     from omnifold_pub.reinterpret.theory import Theory
     from omnifold_pub.release import open_release
 
-    observables: Any = _observables(names, edges)
     with open_release(release) as opened, progress_bars() as progress:
-        used = {column for name in names or opened.events for column in columns_used(name, opened.events)}
+        used = {column for name in observables or opened.events for column in columns_used(name, opened.events)}
         for column in sorted(used - set(opened.events)):
             msg = f"{opened.path.name} has no column {shorten(column)}; {suggest(column, list(opened.events))}"
             raise ObservableError(msg)
         found = closure_table(
             opened,
             Theory.from_root(truth, tree=tree, weight=weight, unit=unit, columns=sorted(used), sentinel=sentinel),
-            observables=observables,
+            observables=wished(observables),
             bins=number,
             nan=nan,
             prior=not no_prior,

@@ -24,6 +24,7 @@ from omnifold_pub.progress import Progress
 __all__ = [
     "Group",
     "Pairs",
+    "Wishes",
     "csv_option",
     "echo_json",
     "echo_sizes",
@@ -37,6 +38,8 @@ __all__ = [
     "release_argument",
     "show_table",
     "terminal",
+    "wish_options",
+    "wished",
 ]
 
 EXIT_AT_FAULT = 1
@@ -174,40 +177,72 @@ def parse_edges(text: str) -> list[float]:
 
 
 Pairs = dict[str, list[float]]
+"""Bin edges by observable."""
+
+Wishes = dict[str, list[float] | None]
+"""Bin edges by observable, or none for all of them."""
 
 
 def observable_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``-o OBSERVABLE -b EDGES``, once for each observable, as the argument ``observables``."""
+    """Add ``-o OBSERVABLE -b EDGES``, once for each observable, as the argument ``observables``, a `Pairs`."""
+    bins = "Its bin edges, such as 200,300,450,1000. One for each --observable, in the same order."
+    name = "A column, or an expression of columns such as 'pT_l1 / pT_l2'. Can be given several times."
+    return _observables_and_bins(command, name, bins, required=True)
 
-    def pair(ctx: click.Context, _: click.Parameter, bins: tuple[str, ...]) -> Pairs:
+
+def wish_options(default: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``-o OBSERVABLE`` and ``-b EDGES``, which one may leave out, as the argument ``observables``, a `Wishes`.
+
+    Parameters
+    ----------
+    default : str
+        What is taken where no observable is given.
+    """
+    bins = "Its bin edges: one for each --observable, in the same order.  [default: as the command bins proposes]"
+    name = "A column, or an expression of columns. Can be given several times."
+    name += f"  [default: {default}]" if default else ""
+    return lambda command: _observables_and_bins(command, name, bins, required=False)
+
+
+def wished(wishes: Wishes) -> Pairs | list[str] | None:
+    """Return bins by observable, or the observables alone, or nothing where none is given."""
+    pairs = {name: edges for name, edges in wishes.items() if edges is not None}
+    return pairs or list(wishes) or None
+
+
+def _observables_and_bins(
+    command: Callable[..., Any], name_help: str, bins_help: str, *, required: bool
+) -> Callable[..., Any]:
+    def pair(ctx: click.Context, _: click.Parameter, bins: tuple[str, ...]) -> Wishes:
         names = ctx.params.pop("names")
-        if len(names) != len(bins):
-            msg = f"expected one --bins for each --observable; found {len(bins)} for {len(names)}"
+        if (bins or required) and len(names) != len(bins):
+            expected = "one --bins for each --observable" + ("" if required else ", or none at all")
+            msg = f"expected {expected}; found {len(bins)} for {len(names)}"
             raise click.UsageError(msg, ctx)
         if len(set(names)) != len(names):
             msg = "an observable is given twice"
             raise click.UsageError(msg, ctx)
-        return dict(zip(names, map(parse_edges, bins), strict=True))
+        return dict(zip(names, map(parse_edges, bins) if bins else [None] * len(names), strict=True))
 
     command = click.option(
         "-b",
         "--bins",
         "observables",
         multiple=True,
-        required=True,
+        required=required,
         callback=pair,
         metavar="EDGES",
-        help="Its bin edges, such as 200,300,450,1000. One for each --observable, in the same order.",
+        help=bins_help,
     )(command)
     return click.option(
         "-o",
         "--observable",
         "names",
         multiple=True,
-        required=True,
+        required=required,
         is_eager=True,
         metavar="EXPR",
-        help="A column, or an expression of columns such as 'pT_l1 / pT_l2'. Can be given several times.",
+        help=name_help,
     )(command)
 
 

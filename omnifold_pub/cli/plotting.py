@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from omnifold_pub.cli.console import nan_option, parse_edges, progress_bars, release_argument
+from omnifold_pub.cli.console import Wishes, nan_option, progress_bars, release_argument, wish_options
 from omnifold_pub.cli.pictures import KINDS, Wish, save
 from omnifold_pub.cli.theories import a_file, theory_options
 from omnifold_pub.messages import shorten
@@ -21,41 +21,18 @@ _FROM |= {"correlation": (1, 99), "covariance": (1, 99), "ranking": (1, 99)}
 _FROM |= {"closure": (0, 1), "weights": (0, 0), "iterations": (0, 0)}
 
 
-def _bins(kind: str, names: tuple[str, ...], edges: tuple[str, ...]) -> dict[str, list[float] | None]:
-    """Return the bins of each observable, as many as a kind of picture takes."""
-    if edges and len(edges) != len(names):
-        msg = f"expected one --bins for each --observable, or none; found {len(edges)} for {len(names)}"
-        raise click.UsageError(msg)
-    if len(set(names)) != len(names):
-        msg = "an observable is given twice"
-        raise click.UsageError(msg)
+def _check_number(kind: str, observables: Wishes) -> None:
+    """Refuse more or fewer observables than a kind of picture takes."""
     least, most = _FROM[kind]
-    if not least <= len(names) <= most:
+    if not least <= len(observables) <= most:
         wanted = str(least) if least == most else f"{least} or more" if most > 1 else f"{least} or {most}"
-        msg = f"--kind {kind} takes {wanted} --observable; found {len(names)}"
+        msg = f"--kind {kind} takes {wanted} --observable; found {len(observables)}"
         raise click.UsageError(msg)
-    given = map(parse_edges, edges) if edges else (None for _ in names)
-    return dict(zip(names, given, strict=True))
 
 
 @click.command()
 @release_argument
-@click.option(
-    "-o",
-    "--observable",
-    "names",
-    multiple=True,
-    metavar="EXPR",
-    help="A column, or an expression of columns. Can be given several times.",
-)
-@click.option(
-    "-b",
-    "--bins",
-    "edges",
-    multiple=True,
-    metavar="EDGES",
-    help="Its bin edges: one for each --observable, in the same order.  [default: as the command bins proposes]",
-)
+@wish_options()
 @click.option("--kind", type=click.Choice(list(KINDS)), default="spectrum", show_default=True, help="What to draw.")
 @click.option(
     "--bands",
@@ -82,8 +59,7 @@ def _bins(kind: str, names: tuple[str, ...], edges: tuple[str, ...]) -> dict[str
 )
 def plot(
     release: Path | str,
-    names: tuple[str, ...],
-    edges: tuple[str, ...],
+    observables: Wishes,
     kind: str,
     output: Path,
     where: str | None,
@@ -102,12 +78,12 @@ def plot(
     if output.suffix.lower() not in _SUFFIXES:
         msg = f"--output: expected a name that ends in {', '.join(_SUFFIXES)}; found {shorten(output.name)}"
         raise click.UsageError(msg)
-    bins = _bins(kind, names, edges)
+    _check_number(kind, observables)
     from omnifold_pub import plots
     from omnifold_pub.release import open_release
 
     measuring = {"where": where, "normalise": normalise, "nan": nan}
     with open_release(release) as opened, progress_bars() as progress, plots.style():
-        wish = Wish(opened, bins, measuring, progress=progress, **options)
+        wish = Wish(opened, observables, measuring, progress=progress, **options)
         save(KINDS[kind](wish), output)
     click.echo(str(output))

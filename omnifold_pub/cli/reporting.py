@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from omnifold_pub.cli.console import parse_edges, progress_bars, release_argument
+from omnifold_pub.cli.console import Wishes, progress_bars, release_argument, wish_options, wished
 from omnifold_pub.cli.theories import Question, TheoryFiles, a_file, theory_options
 
 __all__ = ["report"]
@@ -31,22 +31,7 @@ def _output(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path:
     "-t", "--theory", "theories", type=a_file, multiple=True, help="Events of a theory. Can be given several times."
 )
 @theory_options
-@click.option(
-    "-o",
-    "--observable",
-    "names",
-    multiple=True,
-    metavar="EXPR",
-    help="A column, or an expression of columns, to be shown. Can be given several times.  [default: all columns]",
-)
-@click.option(
-    "-b",
-    "--bins",
-    "edges",
-    multiple=True,
-    metavar="EDGES",
-    help="Its bin edges: one for each --observable, in the same order.  [default: as the command bins proposes]",
-)
+@wish_options("all columns")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -58,8 +43,7 @@ def report(
     release: Path | str,
     theories: tuple[Path, ...],
     files: TheoryFiles,
-    names: tuple[str, ...],
-    edges: tuple[str, ...],
+    observables: Wishes,
     output: Path,
 ) -> None:
     """Write a page about a RELEASE for someone who must decide on it: one HTML file, which needs nothing else.
@@ -71,17 +55,10 @@ def report(
     Example: omnifold-pub report release.h5 --output report.html
     """
     from omnifold_pub.release import open_release
-    from omnifold_pub.report import Observables, write_report
+    from omnifold_pub.report import write_report
 
-    if len(set(names)) != len(names):
-        msg = "an observable is given twice"
-        raise click.UsageError(msg)
-    if edges and len(edges) != len(names):
-        msg = f"expected one --bins for each --observable, or none at all; found {len(edges)} for {len(names)}"
-        raise click.UsageError(msg)
-    observables: Observables | None = dict(zip(names, map(parse_edges, edges), strict=True)) if edges else names or None
     with open_release(release) as opened, progress_bars() as progress:
-        question = Question.of(opened, list(names) or list(opened.events))
+        question = Question.of(opened, list(observables or opened.events))
         read = [files.read_events(path, question) for path in theories]
-        path = write_report(opened, output, observables=observables, theories=read, progress=progress)
+        path = write_report(opened, output, observables=wished(observables), theories=read, progress=progress)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

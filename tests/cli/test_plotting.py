@@ -95,7 +95,10 @@ def test_bins_are_proposed_where_none_are_given(archived: str, tmp_path: Path) -
         ((*X, "--kind", "ranking", "--output", "x.png"), "give one --theory or several"),
         ((*X, "--kind", "pulls", "--output", "x.png"), "give a --theory, or --prior"),
         ((*X, "--kind", "fan", "--output", "x.png"), "say which with --component; there are ensemble, data_bootstrap"),
-        ((*X, "-b", "0,1", "--output", "x.png"), "expected one --bins for each --observable, or none; found 2 for 1"),
+        (
+            (*X, "-b", "0,1", "--output", "x.png"),
+            "expected one --bins for each --observable, or none at all; found 2 for 1",
+        ),
         (("-o", "x", "-o", "x", "--kind", "2d", "--output", "x.png"), "an observable is given twice"),
     ],
 )

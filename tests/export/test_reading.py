@@ -114,6 +114,7 @@ def test_a_row_is_read_once_by_who_reads_in_order(
     assert read == list(range(8))
 
 
+@pytest.mark.slow
 @every_format
 def test_no_file_is_left_open_with_a_warning(name: ExportFormat, exported: Any) -> None:
     code = "import sys; from omnifold_pub.export import read_export; read_export(sys.argv[1]).nominal[:]"

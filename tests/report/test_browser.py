@@ -47,7 +47,7 @@ WIDER = """
 """
 
 
-@pytest.mark.parametrize("name", ["whole", "hostile"])
+@pytest.mark.parametrize("name", ["whole", pytest.param("hostile", marks=pytest.mark.slow)])
 def test_the_page_in_chromium(
     browser: Any, name: str, request: pytest.FixtureRequest, project: Path, tmp_path: Path
 ) -> None:

@@ -229,6 +229,7 @@ alive_sessions: list[int] = []
 """To be ended should a test fail."""
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_worker_and_then_all_are_killed_and_the_bits_are_the_same(
     begun: Path, quick_run: tuple[Path, UnfoldingResult], quick_analysis: WriteAnalysis

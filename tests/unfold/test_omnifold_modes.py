@@ -59,7 +59,7 @@ def unfolded(inputs: OmniFoldInputs, **settings: Any) -> tuple[float, float]:
         {"warm_start": False, "splits": "fresh"},
         {"schedule": "cosine", "activation": "silu"},
         {"folds": 2},
-        {"classifier": "bdt", "trees": 60, "leaves": 15},
+        pytest.param({"classifier": "bdt", "trees": 60, "leaves": 15}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -63,6 +63,7 @@ def test_the_push_of_the_source_is_where_a_training_starts(
     assert not np.allclose(result.families["ensemble"][:][:, 0], result.families["ensemble"][:][:, 1], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_release_gives_the_same_as_its_run(tmp_path: Path, quick_run: Run, quick_analysis: WriteAnalysis) -> None:
     release = publish(collect(quick_run[0], networks=True), tmp_path / "release.h5")
     analysis = str(quick_analysis(frozen))
@@ -92,6 +93,7 @@ def test_a_release_without_networks_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_warm_run_goes_on_only_from_the_same_networks(
     tmp_path: Path, quick_run: Run, quick_analysis: WriteAnalysis
 ) -> None:

@@ -74,6 +74,7 @@ def demo(ctx: click.Context, inputs: Path, output: Path, workers: int | None) ->
         f"  {program} compare {result.release} {inputs / 'theory.root'} --tree events --weight weight --unit {unit} "
         "--sentinel -99 -o m_trackj1 -b 0,4,7,10,14,19,26,60"
     )
+    click.echo(f"  {program} explore {result.release}")
     if not result.report.valid:
         ctx.exit(EXIT_AT_FAULT)
 

@@ -98,7 +98,7 @@ def test_thousands_of_files_are_opened_in_seconds(tmp_path: Path, announce: Call
         assert len(store.parts) == 2000
         seconds, worked = time.monotonic() - started, processor_seconds() - worked
     announce(f"many: 2,000 files opened in {seconds:.1f} s, {worked:.1f} s of work, with 256 descriptors")
-    assert worked < 20  # of work: the time that it takes is also that of others on this machine
+    assert worked < 60  # of work: the time that it takes is also that of others on this machine
     read_all(path, 2000)
 
 

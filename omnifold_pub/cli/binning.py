@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from omnifold_pub.cli.console import echo_json, json_option, nan_option, release_argument
+from omnifold_pub.cli.console import echo_json, json_option, nan_option, release_argument, where_option
 from omnifold_pub.observables.events import NanRule
 
 __all__ = ["bins"]
@@ -17,7 +17,7 @@ __all__ = ["bins"]
 @release_argument
 @click.option("-o", "--observable", required=True, metavar="EXPR", help="A column, or an expression of columns.")
 @click.option("-n", "--number", type=click.IntRange(min=1), help="Bins at most.  [default: 10]")
-@click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300'.")
+@where_option
 @click.option("--range", "limits", type=float, nargs=2, metavar="LOW HIGH", help="First and last edge.")
 @click.option("--min-events", type=click.FloatRange(min=0), help="Effective events of each bin, at least.")
 @click.option("--min-data-events", type=click.FloatRange(min=0), help="Effective data events of each bin, at least.")

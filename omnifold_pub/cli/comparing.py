@@ -16,6 +16,7 @@ from omnifold_pub.cli.console import (
     observable_options,
     release_argument,
     show_table,
+    where_option,
 )
 from omnifold_pub.cli.theories import Question, TheoryFiles, a_file, components_options, theory_options
 from omnifold_pub.observables.events import NanRule
@@ -35,6 +36,7 @@ _LARGE = 0.3  # of a direction's largest entry
 @click.argument("theory", type=a_file, nargs=-1, required=True)
 @theory_options
 @observable_options
+@where_option
 @components_options
 @click.option("--shape", is_flag=True, help="Compare spectra normalised to one.")
 @nan_option
@@ -44,6 +46,7 @@ def compare(
     theory: tuple[Path, ...],
     files: TheoryFiles,
     observables: Pairs,
+    where: str | None,
     leave_out: tuple[str, ...],
     decorrelate: tuple[str, ...],
     shape: bool,  # noqa: FBT001
@@ -69,8 +72,8 @@ def compare(
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
-        joint = opened.measure(observables, nan=nan)
-        question = Question.of(opened, observables)
+        joint = opened.measure(observables, where=where, nan=nan)
+        question = Question.of(opened, observables, where=where)
     theories = files.read_all(theory, question)
     options: dict[str, Any] = {"leave_out": leave_out, "decorrelate": decorrelate, "shape_only": shape}
     if len(theories) > 1:

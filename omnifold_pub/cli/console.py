@@ -280,6 +280,7 @@ nan_option = click.option(
     show_default=True,
     help="What to do where the observable is undefined (0/0) although the event has all its columns.",
 )
+where_option = click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'.")
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV in place of a table.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 workers_option = click.option(

@@ -9,8 +9,8 @@ from typing import Literal, cast
 import click
 
 from omnifold_pub.cli import exporting, likelihoods
-from omnifold_pub.cli.console import release_argument
-from omnifold_pub.cli.measuring import Wanted, measured, measured_options
+from omnifold_pub.cli.console import Wishes, release_argument
+from omnifold_pub.cli.measuring import measured, measured_options
 from omnifold_pub.observables.events import NanRule
 
 __all__ = ["export"]
@@ -58,7 +58,7 @@ export.add_command(likelihoods.hs3)
 def hepdata(
     release: Path | str,
     out: Path,
-    wanted: Wanted,
+    observables: Wishes,
     where: str | None,
     nan: NanRule,
     density: bool,  # noqa: FBT001
@@ -79,7 +79,7 @@ def hepdata(
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
-        joint = measured(opened, wanted, where=where, nan=nan, density=density, normalise=normalise)
+        joint = measured(opened, observables, where=where, nan=nan, density=density, normalise=normalise)
         metadata = opened.metadata
     record = Record(metadata, doi, _files(release), reactions)
     document = joint.to_dict(members=not no_members)
@@ -121,7 +121,7 @@ def _files(release: Path | str) -> tuple[Path, ...]:
 def yoda(
     release: Path | str,
     out: Path,
-    wanted: Wanted,
+    observables: Wishes,
     where: str | None,
     nan: NanRule,
     analysis: str,
@@ -138,7 +138,7 @@ def yoda(
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
-        joint = measured(opened, wanted, where=where, nan=nan, density=not integrated, normalise=normalise)
+        joint = measured(opened, observables, where=where, nan=nan, density=not integrated, normalise=normalise)
     with warnings.catch_warnings():
         warnings.simplefilter("always", ExchangeWarning)  # shown each time, as the program shows warnings
         write_yoda(joint, out, analysis=analysis, version=cast("Literal[1, 2]", int(version)))
@@ -156,7 +156,7 @@ def yoda(
 def smefit(
     release: Path | str,
     out: Path,
-    wanted: Wanted,
+    observables: Wishes,
     where: str | None,
     nan: NanRule,
     density: bool,  # noqa: FBT001
@@ -171,7 +171,7 @@ def smefit(
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
-        joint = measured(opened, wanted, where=where, nan=nan, density=density, normalise=normalise)
+        joint = measured(opened, observables, where=where, nan=nan, density=density, normalise=normalise)
         metadata = opened.metadata
     write_smefit(joint, out, prefix=prefix, metadata=metadata)
     click.echo(f"{out}: {len(joint.values())} values")

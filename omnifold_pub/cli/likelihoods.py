@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from omnifold_pub.cli.console import release_argument
-from omnifold_pub.cli.measuring import Wanted, binned_options, measured
+from omnifold_pub.cli.console import Wishes, release_argument
+from omnifold_pub.cli.measuring import binned_options, measured
 from omnifold_pub.cli.theories import Question, TheoryFiles, a_file, theory_options
 from omnifold_pub.errors import InputError
 from omnifold_pub.observables.events import NanRule
@@ -44,13 +44,13 @@ def _signal_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _inputs(
-    release: Path | str, wanted: Wanted, nan: NanRule, files: TheoryFiles, paths: dict[str, Path]
+    release: Path | str, observables: Wishes, nan: NanRule, files: TheoryFiles, paths: dict[str, Path]
 ) -> tuple[JointMeasurement, dict[str, Any]]:
     """Return the measurement; signal, background, and what the background's finite number of events adds."""
     from omnifold_pub.release import open_release
 
     with open_release(release) as opened:
-        joint = measured(opened, wanted, where=None, nan=nan)
+        joint = measured(opened, observables, where=None, nan=nan)
         question = Question.of(opened, joint.names)
     arrays: dict[str, Any] = {}
     for what, theory in zip(paths, files.read_all(list(paths.values()), question), strict=True):
@@ -110,7 +110,7 @@ def _say(joint: JointMeasurement, arrays: dict[str, Any], leave_out: tuple[str, 
 def pyhf(
     release: Path | str,
     out: Path,
-    wanted: Wanted,
+    observables: Wishes,
     nan: NanRule,
     signal: Path | None,
     points: tuple[tuple[str, Path], ...],
@@ -140,7 +140,7 @@ def pyhf(
         msg = "expected either --signal, or --signal-at for each point of a grid"
         raise click.UsageError(msg)
     if signal is not None:
-        joint, arrays = _inputs(release, wanted, nan, files, _paths(signal, background))
+        joint, arrays = _inputs(release, observables, nan, files, _paths(signal, background))
         joint.to_pyhf(**arrays, leave_out=leave_out, mode=mode, channel=channel, path=out)
         _say(joint, arrays, leave_out)
         return
@@ -151,7 +151,7 @@ def pyhf(
     if len({_point(text) for text in paths}) != len(points):
         msg = "a point of the grid is given twice"
         raise click.UsageError(msg)
-    joint, arrays = _inputs(release, wanted, nan, files, paths | ({_BACKGROUND: background} if background else {}))
+    joint, arrays = _inputs(release, observables, nan, files, paths | ({_BACKGROUND: background} if background else {}))
     signals = {text: arrays.pop(text) for text in paths}
     joint.to_pyhf_grid(
         {_point(text): values for text, values in signals.items()},
@@ -175,7 +175,7 @@ def pyhf(
 def hs3(
     release: Path | str,
     out: Path,
-    wanted: Wanted,
+    observables: Wishes,
     nan: NanRule,
     signal: Path,
     background: Path | None,
@@ -188,6 +188,6 @@ def hs3(
     Example: omnifold-pub export hs3 release.h5 likelihood.json --signal signal.root --background theory.root
     --tree events --weight weight --unit pb -o pT_ll -b 200,300,450,1000
     """
-    joint, arrays = _inputs(release, wanted, nan, files, _paths(signal, background))
+    joint, arrays = _inputs(release, observables, nan, files, _paths(signal, background))
     joint.to_hs3(**arrays, leave_out=leave_out, mode=mode, path=out)
     _say(joint, arrays, leave_out)

@@ -100,7 +100,12 @@ class Wish:
         from omnifold_pub.closure import prior_theory
 
         found: list[Predicting] = [prior_theory(self.release)] if self.prior else []
-        return [*found, *self.files.read_all(self.theories, Question.of(self.release, list(self.bins)))]
+        return [
+            *found,
+            *self.files.read_all(
+                self.theories, Question.of(self.release, list(self.bins), where=self.measuring["where"])
+            ),
+        ]
 
     def curves(self) -> tuple[Curve, ...]:
         """Return the predictions of the one observable."""

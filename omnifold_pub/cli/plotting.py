@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from omnifold_pub.cli.console import Wishes, nan_option, progress_bars, release_argument, wish_options
+from omnifold_pub.cli.console import Wishes, nan_option, progress_bars, release_argument, where_option, wish_options
 from omnifold_pub.cli.pictures import KINDS, Wish, save
 from omnifold_pub.cli.theories import a_file, theory_options
 from omnifold_pub.messages import shorten
@@ -48,7 +48,7 @@ def _check_number(kind: str, observables: Wishes) -> None:
 @theory_options
 @click.option("--component", metavar="NAME", help="Fan, correlation, covariance, weights: of one component.")
 @click.option("--test", metavar="NAME", help="Closure of an --observable: the test to repeat.  [default: the first]")
-@click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'.")
+@where_option
 @click.option("--normalise", is_flag=True, help="Divide by the sum over all bins, of each observable.")
 @nan_option
 @click.option(

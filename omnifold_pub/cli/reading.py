@@ -21,6 +21,7 @@ from omnifold_pub.cli.console import (
     release_argument,
     show_table,
     terminal,
+    where_option,
 )
 from omnifold_pub.observables.events import NanRule
 from omnifold_pub.presentation.tables import plain_text, tables_of
@@ -90,7 +91,7 @@ def verify(ctx: click.Context, release: Path, as_json: bool) -> None:  # noqa: F
 @click.command()
 @release_argument
 @observable_options
-@click.option("--where", metavar="EXPR", help="Selection, such as 'pT_ll > 300 & y_ll > 0'.")
+@where_option
 @click.option("--flow", is_flag=True, help="Add an under- and an overflow bin to each observable.")
 @click.option("--density", is_flag=True, help="Divide by the widths of the bins.")
 @click.option("--normalise", is_flag=True, help="Divide by the sum over all bins, of each observable.")

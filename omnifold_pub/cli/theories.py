@@ -47,9 +47,10 @@ class Question:
     metadata: Mapping[str, Any]
 
     @classmethod
-    def of(cls, release: Release, observables: Sequence[str] | Pairs) -> Question:
-        """Return what is asked by observables of a release."""
-        return cls(list(observables), columns_of(release, observables), release.metadata)
+    def of(cls, release: Release, observables: Sequence[str] | Pairs, *, where: str | None = None) -> Question:
+        """Return what is asked by observables of a release, and by a selection of its events."""
+        columns = columns_of(release, [*observables, *([where] if where else [])])
+        return cls(list(observables), columns, release.metadata)
 
 
 @dataclass(frozen=True)

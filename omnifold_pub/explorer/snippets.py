@@ -68,7 +68,7 @@ def python(desk: Desk, found: Measured) -> str:
 
 
 def commands(desk: Desk, found: Measured) -> str:
-    """Return the commands that measure the same, and test the theories; `compare` takes no cut."""
+    """Return the commands that measure the same, and test the theories."""
     question, place = found.question, _place(desk)
     wanted = ["-o", question.observable, "-b", _edges(found).replace(" ", "")]
     nan = ["--nan", "drop"] if question.nan == "drop" else []
@@ -77,7 +77,5 @@ def commands(desk: Desk, found: Measured) -> str:
     lines = [["omnifold-pub", "measure", place, *wanted, *where, *nan, *switches]]
     recipes = [recipe for _, recipe in _recipes(desk, found) if recipe.arguments]
     shape = ["--shape"] if question.normalise else []
-    if not where:
-        lines += [["omnifold-pub", "compare", place, *one.arguments, *wanted, *nan, *shape] for one in recipes]
-    note = ["# omnifold-pub compare takes no cut: test theories in Python"] if where and recipes else []
-    return "\n".join([*map(shlex.join, lines), *note]) + "\n"
+    lines += [["omnifold-pub", "compare", place, *one.arguments, *wanted, *where, *nan, *shape] for one in recipes]
+    return "\n".join(map(shlex.join, lines)) + "\n"

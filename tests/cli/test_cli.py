@@ -18,7 +18,7 @@ import pytest
 import uproot
 from click.testing import CliRunner, Result
 
-from omnifold_pub import JointMeasurement, UnfoldingResult, open_release
+from omnifold_pub import JointMeasurement, Theory, UnfoldingResult, compare, open_release
 from omnifold_pub.cli import main
 from omnifold_pub.errors import ValidityWarning
 from omnifold_pub.schemas import check
@@ -156,6 +156,26 @@ def test_compare_prints_chi2_bins_and_p(quick_release: Path, zjets: Path) -> Non
     printed = json.loads(run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS, "--json").stdout)
     assert printed["bins"] == 4
     assert 0 < printed["p_value"] < 1
+
+
+def test_compare_cuts_measurement_and_theory_alike(quick_release: Path, zjets: Path) -> None:
+    cut = "Ntracks_trackj1 >= 8"  # of a column that is not compared
+    printed = json.loads(
+        run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS, "--where", cut, "--json").stdout
+    )
+    theory = Theory.from_root(
+        zjets / "theory.root",
+        tree="events",
+        weight="weight",
+        unit="pb",
+        columns=["m_trackj1", "Ntracks_trackj1"],
+        sentinel=-99,
+    )
+    with open_release(quick_release) as release:
+        measurement = release.measure("m_trackj1", [0, 7, 14, 26, 60], where=cut)
+    expected = compare(measurement, theory).test
+    assert printed["chi2"] == pytest.approx(expected.chi2)
+    assert printed["p_value"] == pytest.approx(expected.p_value)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_every_kind_is_tried_somewhere() -> None:
 
 def test_a_theory_is_drawn_and_ranked(quick_release: Path, zjets: Path, tmp_path: Path) -> None:
     theory = ["--theory", str(zjets / "theory.root"), "--tree", "events", "--weight", "weight", "--unit", "pb"]
-    theory += ["--sentinel", "-99", "-o", "pT_ll", "-b", "200,250,300,600"]
+    theory += ["--sentinel", "-99", "-o", "pT_ll", "-b", "200,250,300,600", "--where", "Ntracks_trackj1 >= 8"]
     for kind in ("spectrum", "ranking"):
         output = tmp_path / f"{kind}.svg"
         result = run(str(quick_release), *theory, "--kind", kind, "--output", str(output))

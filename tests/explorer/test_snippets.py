@@ -54,7 +54,7 @@ def test_the_commands_give_the_same_numbers(desk: Desk, question: Question) -> N
     document = _run(measured)
     assert document["values"] == shown["values"]
     assert document["uncertainties"] == shown["total"]
-    assert len(compared) == (0 if question.where else 1)
+    assert len(compared) == 1
     for command in compared:
         document, expected = _run(command), verdicts(desk.confronted(question))[0]
         assert document["dof"] == expected["dof"]
@@ -67,11 +67,6 @@ def _run(command: list[str]) -> Any:
     outcome = CliRunner().invoke(main, [*command[1:], "--json"])
     assert outcome.exit_code == 0, outcome.output
     return json.loads(outcome.stdout)
-
-
-def test_a_cut_with_theories_is_left_to_python(desk: Desk) -> None:
-    text = answer(desk, desk.measured(QUESTIONS[1]))["commands"]
-    assert text.splitlines()[-1].startswith("# omnifold-pub compare takes no cut")
 
 
 def test_quotes_of_the_shell_cannot_be_broken(desk: Desk) -> None:

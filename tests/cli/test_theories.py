@@ -250,7 +250,15 @@ def test_one_cross_section_is_not_that_of_many(published: Path, tmp_path: Path, 
     assert "takes the columns of a ROOT or a Parquet file" in run("fit", published, *model, *YODA, *X).stderr
 
 
-@pytest.mark.parametrize("content", [b"", b"pT,weight\n1,2\n", gzip.compress(b"<xml/>"), b"\x1f\x8brubbish"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"pT,weight\n1,2\n", id="text"),
+        pytest.param(gzip.compress(b"<xml/>"), id="gzip"),
+        pytest.param(b"\x1f\x8brubbish", id="no gzip"),
+    ],
+)
 def test_what_is_no_theory_is_told_by_its_content(published: Path, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "theory.root"
     path.write_bytes(content)

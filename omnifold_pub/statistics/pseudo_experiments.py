@@ -78,10 +78,14 @@ def _tail(chi2: Any, bins: int, noise: Any) -> Any:
 
 
 def _root(covariance: Matrix) -> Matrix:
-    """Return B with B B^T = covariance, as many columns as its rank."""
+    """Return the symmetric B with B B^T = covariance.
+
+    It is unique: signs and rotations of eigenvectors, which differ between processors, fall out, and the same random
+    numbers are the same pseudo-experiments everywhere.
+    """
     values, vectors = np.linalg.eigh(covariance)
-    keep = values > _NEGLIGIBLE * values[-1]
-    root: Matrix = vectors[:, keep] * np.sqrt(values[keep])
+    sizes = np.sqrt(np.where(values > _NEGLIGIBLE * values[-1], values, 0.0))
+    root: Matrix = (vectors * sizes) @ vectors.T
     return root
 
 
@@ -109,9 +113,9 @@ def _wishart(rng: np.random.Generator, toys: int, root: Matrix, freedom: int) ->
     By Bartlett's decomposition (Proc. R. Soc. Edinburgh 53 (1933) 260): a triangle of normal numbers with chi numbers
     on its diagonal in place of the replicas. The triangle is cut where they are fewer than the bins.
     """
-    rank = root.shape[1]
-    columns = min(rank, freedom)
-    triangle = np.tril(rng.standard_normal((toys, rank, columns)))
+    bins = len(root)
+    columns = min(bins, freedom)
+    triangle = np.tril(rng.standard_normal((toys, bins, columns)))
     place = np.arange(columns)
     triangle[:, place, place] = np.sqrt(rng.chisquare(freedom - place, (toys, columns)))
     factor = root @ triangle
@@ -173,7 +177,7 @@ def simulated_p_value(chi2: float, total: Matrix, parts: Sequence[EstimatedPart]
     block = max(1, _NUMBERS_AT_ONCE // bins**2)
     for start in range(0, toys, block):
         count = min(block, toys - start)
-        residuals = rng.standard_normal((count, root.shape[1])) @ root.T
+        residuals = rng.standard_normal((count, bins)) @ root
         estimates = [_wishart(rng, count, *of) for of in zip(roots, freedoms, strict=True)]
         inverses = np.linalg.inv(known + np.sum(estimates, axis=0))
         noises = sum(_noise(part @ inverses, freedom) for part, freedom in zip(estimates, freedoms, strict=True))

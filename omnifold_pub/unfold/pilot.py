@@ -1,7 +1,9 @@
 """What a training costs on this machine: measured by a few short ones, in a process of their own.
 
 With I iterations of E epochs each a training takes ``once + I (iteration + E epoch)``. Three short trainings, of
-(I, E) = (1, 1), (1, 2) and (2, 1), give the three numbers; ``once`` is what is left after the other two are taken off.
+(I, E) = (1, 1), (1, 4) and (2, 1), give the three numbers; ``once`` is what is left after the other two are taken off.
+Each is done as often as the budget allows, at least twice, and the quickest counts: what else a machine does can only
+slow them.
 An epoch is one of all fits of an iteration together (for trees: a tree). Early stopping does not come into it, so that
 the result is an upper bound: all epochs of all iterations.
 """
@@ -40,8 +42,14 @@ BUDGET = 20.0
 _PROBE = 0.03
 """Share of the events in a first training, which tells how many of them the budget is enough for."""
 
-_UNITS = 7
-"""How much longer than the first the four short trainings take together: 1 + 1 + 2 + 2 at most, and some room."""
+_MORE_EPOCHS = 4
+"""Of the training that is set against one of a single epoch: enough to stand out of what disturbs both."""
+
+_ROUNDS = 2
+"""Of these trainings, at least."""
+
+_UNITS = 16
+"""How much longer than the first all of them take together: 1 + 2 (1 + 4 + 2) at most, and some room."""
 
 _TREES = 5
 """Trees that stand for an epoch of boosted trees."""
@@ -168,7 +176,7 @@ def _measured(training: Training, job: Job, files: Files, device: str, budget: f
         train(training, samples, Settings(config, job.encodings, job.pairs, job.luminosity, device=device))
         return clock() - start
 
-    start = clock()
+    began, start = time.perf_counter(), clock()
     samples = samples_for(training, files.inputs, files.earlier)
     reading = clock() - start
     base = _peak_memory()
@@ -177,9 +185,14 @@ def _measured(training: Training, job: Job, files: Files, device: str, budget: f
     share = min(1.0, budget * _PROBE / (_UNITS * max(seconds(probe, 1, 1), 1e-3)))
     measured = samples if share == 1 else _thinned(samples, share)
     seconds(measured, 1, 1)  # nor what is done but once for as many events: it would hide an epoch in the difference
-    one = seconds(measured, 1, 1)
-    epoch = max(seconds(measured, 1, 2) - one, 0.0)
-    iteration = max(seconds(measured, 2, 1) - one - epoch, 0.0)
+    rounds: list[list[float]] = []
+    last = time.perf_counter()
+    while len(rounds) < _ROUNDS or 2 * time.perf_counter() - last - began < budget:  # one more of the last one's length
+        last = time.perf_counter()
+        rounds.append([seconds(measured, *short) for short in ((1, 1), (1, _MORE_EPOCHS), (2, 1))])
+    one, epochs, iterations = map(min, zip(*rounds, strict=True))
+    epoch = max(epochs - one, 0.0) / (_MORE_EPOCHS - 1)
+    iteration = max(iterations - one - epoch, 0.0)
     once = max(one - epoch - iteration, 0.0)
     of_trees = _TREES if job.config.classifier == "bdt" else 1
     return Pilot(

@@ -92,3 +92,14 @@ def test_units_of_bins_do_not_matter_and_seeds_do() -> None:
         simulated_p_value(5.0, total * units, [EstimatedPart(part.covariance * units, 9)], toys=3000, seed=1) == first
     )
     assert simulated_p_value(5.0, total, [part], toys=3000, seed=2) != first
+
+
+def test_what_eigenvectors_a_processor_finds_does_not_matter() -> None:
+    # All directions of these matrices are eigenvectors: rounding decides which are found, and so must not the answer.
+    rounding = 1e-15 * spread(6, 7)
+    for freedom in (9, 3):  # fewer than the bins, too
+        found = {
+            simulated_p_value(8.0, 2 * np.eye(6) + noise, [EstimatedPart(np.eye(6) + noise, freedom)], toys=500, seed=1)
+            for noise in (np.zeros((6, 6)), rounding, -rounding, rounding[::-1, ::-1])
+        }
+        assert len(found) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,10 @@ def test_the_demo_leaves_release_pictures_and_summary(
     for name in CLOSURE_BINS:
         assert name in outcome.stdout
         assert name in summary
-    last = outcome.stdout.strip().splitlines()[-4:]
-    assert str(output / "summary.html") in last[0]
-    assert [command in line for command, line in zip(("info", "measure", "compare"), last[1:], strict=True)] == [
-        True
-    ] * 3
+    commands = ("info", "measure", "compare", "explore")
+    look, *hints = outcome.stdout.strip().splitlines()[-1 - len(commands) :]
+    assert str(output / "summary.html") in look
+    assert [hint.removeprefix(f"  {sys.argv[0]} ").split()[0] for hint in hints] == list(commands)
 
 
 @pytest.mark.slow

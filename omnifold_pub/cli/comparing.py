@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from omnifold_pub.cli.console import (
     where_option,
 )
 from omnifold_pub.cli.theories import Question, TheoryFiles, a_file, components_options, theory_options
+from omnifold_pub.errors import StatisticsError
 from omnifold_pub.observables.events import NanRule
 
 if TYPE_CHECKING:
@@ -95,17 +97,33 @@ def compare(
 def _document(comparison: Comparison) -> dict[str, Any]:
     """Return all that is known of a comparison, as JSON can hold it."""
 
-    def short(test: Chi2) -> dict[str, Any]:
+    def short(test: Chi2 | str) -> dict[str, Any]:
+        if isinstance(test, str):
+            return {"refused": test}
         return {"chi2": test.chi2, "dof": test.dof, "p_value": test.p_value, "method": test.method}
 
     document = comparison.to_dict() | {
-        "without_theory_uncertainty": short(comparison.without_theory()),
+        "without_theory_uncertainty": short(_tried(comparison.without_theory)),
         "dissection": comparison.dissect().to_dict(),
     }
     if not comparison.shape_only:
-        document["shape"] = short(comparison.shape()) if _has_shape(comparison) else None
+        document["shape"] = short(_tried(comparison.shape)) if _has_shape(comparison) else None
         document["normalisation"] = [one.to_dict() for one in comparison.normalisation()]
     return document
+
+
+def _tried(test: Callable[[], Chi2]) -> Chi2 | str:
+    """Return a further test, or why it is not to be had: the comparison that was asked for stands without it."""
+    try:
+        return test()
+    except StatisticsError as error:
+        return str(error)
+
+
+def _in_words(what: str, test: Chi2 | str) -> str:
+    if isinstance(test, str):
+        return f"  {what}: no test: {test}"
+    return f"  {what}: chi2 = {test.chi2:.2f} for {test.dof} bins, p = {test.p_value:.3g}"
 
 
 def _has_shape(comparison: Comparison) -> bool:
@@ -139,16 +157,21 @@ def _show_bins(comparison: Comparison, release: str) -> None:
         units = f"measured [{measurement.unit}]"
         columns = ("observable", "bin", units, "+-", "theory", "+-", "pull", "of chi2", "chi2 falls without it by")
         show_table(f"{comparison.theory} against {release}", columns, rows, text=2)
+    else:
+        shares = zip(found.labels, found.pulls, found.shares, found.drops, strict=True)
+        show_table(
+            f"Shape of {comparison.theory} against {release}; the last bin of each observable follows from its others",
+            ("bin", "pull", "of chi2", "chi2 falls without it by"),
+            [(label, f"{p:+.1f}", f"{s:.1f}", f"{d:.1f}") for label, p, s, d in shares],
+        )
     test = comparison.test
     replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
     what = "shapes: " if comparison.shape_only else ""
     click.echo(f"\n{what}chi2 = {test.chi2:.2f} for {test.dof} bins, p = {test.p_value:.3g} ({test.method}{replicas})")
-    exact = comparison.without_theory()
-    click.echo(f"  with an exact theory: chi2 = {exact.chi2:.2f}, p = {exact.p_value:.3g}")
+    click.echo(_in_words("with an exact theory", _tried(comparison.without_theory)))
     if not comparison.shape_only:
         if _has_shape(comparison):
-            shape = comparison.shape()
-            click.echo(f"  shapes alone: chi2 = {shape.chi2:.2f} for {shape.dof} bins, p = {shape.p_value:.3g}")
+            click.echo(_in_words("shapes alone", _tried(comparison.shape)))
         for one in comparison.normalisation():
             click.echo(f"  sum over {one.observable}: pull {one.pull:+.1f}, p = {one.p_value:.3g}")
 

@@ -15,6 +15,7 @@ from omnifold_pub.cli.console import (
     observable_options,
     release_argument,
     show_table,
+    where_option,
 )
 from omnifold_pub.cli.theories import Question, TheoryFiles, a_file, components_options, theory_options
 from omnifold_pub.observables.events import NanRule
@@ -55,6 +56,7 @@ __all__ = ["fit"]
 @click.option("--fixed", type=a_file, help="Theory beside the templates, or the one to be reweighted.")
 @theory_options
 @observable_options
+@where_option
 @components_options
 @click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Confidence level.")
 @nan_option
@@ -68,6 +70,7 @@ def fit(
     fixed: Path | None,
     files: TheoryFiles,
     observables: Pairs,
+    where: str | None,
     leave_out: tuple[str, ...],
     decorrelate: tuple[str, ...],
     level: float | None,
@@ -94,8 +97,8 @@ def fit(
         msg = "--fixed goes with --template or --reweight, not with --grid"
         raise click.UsageError(msg)
     with open_release(release) as opened:
-        joint = opened.measure(observables, nan=nan)
-        question = Question.of(opened, observables)
+        joint = opened.measure(observables, where=where, nan=nan)
+        question = Question.of(opened, observables, where=where)
     model = _model(files, question, templates, nodes, parameter, terms, fixed)
     found = fit_model(
         model, joint, leave_out=leave_out, decorrelate=decorrelate, level=STANDARD if level is None else level

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ __all__ = ["Question", "TheoryFiles", "a_file", "columns_of", "components_option
 
 a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-_RULES = ("envelope", "hessian", "replicas")
+_PAIRS = "hessian-pairs"
+_RULES = ("envelope", "hessian", _PAIRS, "replicas")
 _NEEDED: Mapping[Kind, tuple[str, ...]] = {"ROOT": ("tree", "weight", "unit"), "Parquet": ("weight", "unit")}
 
 
@@ -73,6 +74,8 @@ class TheoryFiles:
         ``(observable, path)``: of YODA files.
     families : tuple
         ``(name, rule, weights)``: variations.
+    levels : tuple
+        ``(name, level)``: confidence levels of hessian families.
     """
 
     tree: str | None = None
@@ -83,7 +86,8 @@ class TheoryFiles:
     definition: str | None = None
     weight_name: str | None = None
     objects: tuple[tuple[str, str], ...] = ()
-    families: tuple[tuple[str, str, str], ...] = field(default=())
+    families: tuple[tuple[str, str, str], ...] = ()
+    levels: tuple[tuple[str, float], ...] = ()
 
     def read(self, path: Path, question: Question) -> Theory | BinnedTheory:
         """Read the theory that is in a file, of whatever kind it is.
@@ -180,7 +184,7 @@ class TheoryFiles:
             raise click.UsageError(msg)
 
     def _combinations(self) -> dict[str, Combination]:
-        from omnifold_pub.reinterpret.weight_families import Combination
+        from omnifold_pub.reinterpret.weight_families import ONE_SIGMA, Combination
 
         rules: dict[str, tuple[Any, list[str]]] = {}
         for name, rule, weights in self.families:
@@ -189,7 +193,20 @@ class TheoryFiles:
                 msg = f"--family {name}: expected one rule; found {kept} and {rule}"
                 raise click.UsageError(msg)
             patterns.append(weights)
-        return {name: Combination(rule, tuple(patterns)) for name, (rule, patterns) in rules.items()}
+        levels = dict(self.levels)
+        for name in levels:
+            if not rules.get(name, ("",))[0].startswith("hessian"):
+                msg = f"--family-level {name}: expected the name of a hessian --family; found none of that name"
+                raise click.UsageError(msg)
+        return {
+            name: Combination(
+                "hessian" if rule == _PAIRS else rule,
+                tuple(patterns),
+                paired=rule == _PAIRS,
+                confidence_level=levels.get(name, ONE_SIGMA),
+            )
+            for name, (rule, patterns) in rules.items()
+        }
 
 
 def theory_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -204,14 +221,23 @@ def theory_options(command: Callable[..., Any]) -> Callable[..., Any]:
     found: Callable[..., Any] = collected
     for option in (
         click.option(
+            "--family-level",
+            "levels",
+            type=(str, click.FloatRange(0, 1, min_open=True, max_open=True)),
+            multiple=True,
+            metavar="NAME LEVEL",
+            help="Confidence level of the eigenvectors of a hessian family, such as 0.9.  [default: one standard "
+            "deviation]",
+        ),
+        click.option(
             "--family",
             "families",
             type=(str, click.Choice(_RULES), str),
             multiple=True,
             metavar="NAME RULE WEIGHTS",
             help="Weights under variations (columns or names of weights; 'MUR*' stands for all that begin so), and how "
-            "they combine: envelope, hessian (of one standard deviation each) or replicas. A name can be given again "
-            "to add weights.",
+            "they combine: envelope, hessian (a weight for each eigenvector), hessian-pairs (two, one after the other, "
+            "for its two sides) or replicas. A name can be given again to add weights.",
         ),
         click.option(
             "--object",

@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from numpy.typing import ArrayLike
 
 from omnifold_pub.atomic import replacing
-from omnifold_pub.errors import PublishError
+from omnifold_pub.errors import ObservableError, PublishError
 from omnifold_pub.exchange.gaussian import Strength, strength
 from omnifold_pub.exchange.hs3 import hs3_document
 from omnifold_pub.exchange.pyhf import Document, Mode, combined_workspace, workspace_of
 from omnifold_pub.exchange.whitening import stack, whiten_measurement
+from omnifold_pub.messages import shorten
 from omnifold_pub.presentation.measured import Measured
 
 __all__ = [
@@ -40,6 +41,13 @@ def about_measurement(measured: Measured, leave_out: Sequence[str] = ()) -> Docu
     }
 
 
+def _is_named(mode: str) -> bool:
+    if mode not in get_args(Mode):
+        msg = f"mode: expected {' or '.join(get_args(Mode))}; found {shorten(mode)}"
+        raise ObservableError(msg)
+    return mode == "named"
+
+
 def workspace_of_measurement(
     measured: Measured,
     signal: ArrayLike,
@@ -52,7 +60,7 @@ def workspace_of_measurement(
 ) -> Document:
     """Return a workspace of pyhf; see `omnifold_pub.exchange.methods.Exchangeable.to_pyhf`."""
     white = whiten_measurement(
-        measured, signal, background=background, covariance=covariance, leave_out=leave_out, named=mode == "named"
+        measured, signal, background=background, covariance=covariance, leave_out=leave_out, named=_is_named(mode)
     )
     return workspace_of(white, channel=channel, about=about_measurement(measured, leave_out))
 
@@ -69,7 +77,7 @@ def hs3_of_measurement(
 ) -> Document:
     """Return an HS3 document; see `omnifold_pub.exchange.methods.Exchangeable.to_hs3`."""
     white = whiten_measurement(
-        measured, signal, background=background, covariance=covariance, leave_out=leave_out, named=mode == "named"
+        measured, signal, background=background, covariance=covariance, leave_out=leave_out, named=_is_named(mode)
     )
     return hs3_document(white, name=name, about=about_measurement(measured, leave_out))
 

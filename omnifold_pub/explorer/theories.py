@@ -130,12 +130,10 @@ def overlay_of(measurement: Measurement, offered: Offered) -> Overlay:
         predicted = offered.theory.prediction(plain, shape=shown.normalise)
     except OmnifoldPubError as error:
         return Overlay(offered.name, np.empty(0), np.empty(0), str(error))
-    values, covariance = predicted.values(), predicted.covariance()
     if shown.normalise:
-        total = values.sum()
-        if not total > 0:
+        if not predicted.nominal.sum() > 0:
             return Overlay(offered.name, np.empty(0), np.empty(0), "no event is in any of the bins")
-        slope: Matrix = (np.eye(len(values)) - values[:, np.newaxis] / total) / total
-        values, covariance = values / total, slope @ covariance @ slope.T
+        predicted = predicted.normalised(plain.slices)
+    values, errors = predicted.values(), predicted.uncertainties()
     width = shown.axes[0].widths if shown.density else np.ones(len(values))
-    return Overlay(offered.name, values / width, np.sqrt(np.maximum(np.diag(covariance), 0)) / width)
+    return Overlay(offered.name, values / width, errors / width)

@@ -21,7 +21,8 @@ __all__ = ["ranking"]
 def ranking(theories: Ranking, *, ax: Axes | None = None) -> Axes:
     """Draw chi2 over degrees of freedom of each theory, the best on top, with its p-value.
 
-    A dot is the theory with its own uncertainty, a ring the same theory taken as exact. The band holds 95 % of true
+    A dot is the theory with its own uncertainty, a ring the same theory taken as exact (none where the measurement's
+    covariance alone has no inverse). The band holds 95 % of true
     theories if the covariance is known; the p-values beside it know how few the replicas are.
 
     Parameters
@@ -38,8 +39,6 @@ def ranking(theories: Ranking, *, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
-    StatisticsError
-        If the measurement's covariance alone has no inverse.
     MissingExtraError
         If matplotlib is not installed.
     """
@@ -48,7 +47,7 @@ def ranking(theories: Ranking, *, ax: Axes | None = None) -> Axes:
     places = np.arange(len(ordered))[::-1]
     dof = np.array([one.test.dof for one in ordered])
     with_own = np.array([one.test.chi2 for one in ordered]) / dof
-    exact = np.array([one.without_theory().chi2 for one in ordered]) / dof
+    exact = np.array(theories.exact_chi2()) / dof
     top = special.chdtri(dof, 0.05) / dof
     ax.barh(places, top, height=1.0, color=BAND_COLOURS[0], label="95 % of true theories")
     ax.plot(exact, places, "o", color=BAND_COLOURS[4], fillstyle="none", label="theory taken as exact")
@@ -57,7 +56,7 @@ def ranking(theories: Ranking, *, ax: Axes | None = None) -> Axes:
     ax.minorticks_off()
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.5, len(ordered) - 0.5)
-    reach = float(max(exact.max(), with_own.max(), top.max()))
+    reach = float(np.nanmax([exact, with_own, top]))
     scale_chi2(ax, reach)
     for place, one in zip(places, ordered, strict=True):
         write_p_value(one.test.p_value, place, ax)

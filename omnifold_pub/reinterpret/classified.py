@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from omnifold_pub.errors import StatisticsError
 from omnifold_pub.extras import require
 from omnifold_pub.format import layout
-from omnifold_pub.observables.events import NanRule, definition_text
+from omnifold_pub.observables.events import NanRule
 from omnifold_pub.progress import Progress, silent
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.reinterpret.two_sample.classifier import held_out_auc
@@ -22,6 +22,7 @@ from omnifold_pub.reinterpret.unbinned import (
     check_units,
     fluctuating,
     values_of,
+    wanted_of,
 )
 from omnifold_pub.release import Release
 from omnifold_pub.statistics.components import CentralRule, Component
@@ -157,8 +158,7 @@ def classify(
     if trainings < 1:
         msg = f"classifier test: expected at least one training of the null distribution; found {trainings}"
         raise StatisticsError(msg)
-    names = list(release.events) if observables is None else observables
-    wanted = dict(names) if isinstance(names, Mapping) else {definition_text(one): one for one in names}
+    wanted = wanted_of(observables, release)
     components = fluctuating(release, leave_out)
     own, others = (values_of(wanted, source, release, nan) for source in (release.events, theory.events))
     points = points_of(own, others, theory.weights, list(wanted), ranks=True)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from omnifold_pub.errors import InputError, ObservableError
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.reinterpret.dissection import Dissection, TheoryPart, dissect
-from omnifold_pub.reinterpret.prediction import Predicting, Prediction
+from omnifold_pub.reinterpret.prediction import Predicting, Prediction, checked_theory
 from omnifold_pub.reinterpret.totals import Total, totals
 from omnifold_pub.reinterpret.whitening import used_results
 from omnifold_pub.statistics.inference import Chi2
-from omnifold_pub.statistics.shape import kept_bins, shape_only
+from omnifold_pub.statistics.shape import kept_bins, normalisation_slope, shape_only
 
 __all__ = ["Comparable", "Comparison", "compare"]
 
@@ -34,40 +34,34 @@ class Comparison:
         Its name.
     measurement : Estimate
         What it was compared with.
-    prediction : numpy.ndarray
-        ``T[bin]`` of the theory, in the measurement's unit.
-    covariance : numpy.ndarray
-        ``covariance[bin, bin]`` of the prediction.
+    predicted : Prediction
+        The theory's values of what was measured, in its unit, with their covariance by component.
     test : Chi2
         chi2, number of bins, p-value; the theory's uncertainty counts.
     leave_out, decorrelate : tuple of str
         Components that the test did not use, and two-points that counted bin by bin.
     shape_only, pseudo_inverse : bool
         How it was compared, see `compare`.
-    predicted : Prediction or None
-        The prediction by component; None where it was not kept.
     """
 
     theory: str
     measurement: Estimate
-    prediction: Vector
-    covariance: Matrix
+    predicted: Prediction
     test: Chi2
     leave_out: tuple[str, ...] = ()
     decorrelate: tuple[str, ...] = ()
     shape_only: bool = False
     pseudo_inverse: bool = False
-    predicted: Prediction | None = None
 
-    def _test(self, covariance: Matrix | None, *, shape: bool) -> Chi2:
-        return self.measurement.chi2(
-            self.prediction,
-            covariance,
-            leave_out=self.leave_out,
-            decorrelate=self.decorrelate,
-            shape_only=shape,
-            pseudo_inverse=self.pseudo_inverse,
-        )
+    @property
+    def prediction(self) -> Vector:
+        """``T[bin]`` of the theory, in the measurement's unit."""
+        return self.predicted.values()
+
+    @property
+    def covariance(self) -> Matrix:
+        """``covariance[bin, bin]`` of the prediction."""
+        return self.predicted.covariance()
 
     def without_theory(self) -> Chi2:
         """Return the test as if the prediction were exact: only the measurement's covariance counts.
@@ -77,7 +71,7 @@ class Comparison:
         StatisticsError
             If that covariance alone cannot be inverted.
         """
-        return self._test(None, shape=self.shape_only)
+        return self._test(shape=self.shape_only, exact=True)
 
     def shape(self) -> Chi2:
         """Return the test of shapes: spectra normalised to one, one bin of each observable less.
@@ -89,7 +83,18 @@ class Comparison:
         StatisticsError
             If the covariance cannot be inverted.
         """
-        return self.test if self.shape_only else self._test(self.covariance, shape=True)
+        return self.test if self.shape_only else self._test(shape=True)
+
+    def _test(self, *, shape: bool, exact: bool = False) -> Chi2:
+        return _tested(
+            self.measurement,
+            self.predicted,
+            shape=shape,
+            exact=exact,
+            leave_out=self.leave_out,
+            decorrelate=self.decorrelate,
+            pseudo_inverse=self.pseudo_inverse,
+        )
 
     def normalisation(self) -> tuple[Total, ...]:
         """Return the test of each observable's sum over its bins. Sums of a measurement go together: do not multiply.
@@ -103,13 +108,13 @@ class Comparison:
             msg = f"{self.theory}: compared in shape only; there is no normalisation to compare"
             raise ObservableError(msg)
         used = used_results(self.measurement, leave_out=self.leave_out, decorrelate=self.decorrelate)
-        return totals(self.measurement, used, self.prediction, self.covariance)
+        return totals(self.measurement, used, self.predicted)
 
     def dissect(self) -> Dissection:
         """Return where chi2 comes from: bins, components, directions. Of the shapes, where they were compared.
 
         The theory's components are called ``theory: ...``; each eigenvector of a hessian, and each envelope, is one of
-        its own, with a pull.
+        its own, with a pull. Where several observables were measured, bins are called ``observable: bin``.
 
         Raises
         ------
@@ -117,8 +122,8 @@ class Comparison:
             If the covariance cannot be inverted.
         """
         results = used_results(self.measurement, leave_out=self.leave_out, decorrelate=self.decorrelate)
-        parts = [TheoryPart("theory", self.covariance)] if self.predicted is None else _theory_parts(self.predicted)
-        nominal, labels = self.measurement.nominal, self.measurement.labels
+        parts = _theory_parts(self.predicted)
+        nominal, labels = self.measurement.nominal, self._labels()
         residual = nominal - self.prediction
         if self.shape_only:
             groups = self.measurement.slices
@@ -132,22 +137,18 @@ class Comparison:
                 decorrelate=self.decorrelate,
             )
             results = tuple(used)
-            parts = [self._shape_part(part) for part in parts]
+            parts = _shape_parts(self.predicted.normalised(groups), groups)
             nominal = np.concatenate([nominal[group] / nominal[group].sum() for group in groups])[kept]
             labels = tuple(labels[i] for i in kept)
         return dissect(residual, results, parts, nominal=nominal, labels=labels, pseudo_inverse=self.pseudo_inverse)
 
-    def _shape_part(self, part: TheoryPart) -> TheoryPart:
-        """Return a part of the theory's covariance as one of its normalised spectra."""
-        groups, kept = self.measurement.slices, kept_bins(self.measurement.slices)
-        jacobian = np.zeros((len(self.prediction), len(self.prediction)))
-        for group in groups:
-            total = self.prediction[group].sum()
-            size = group.stop - group.start
-            jacobian[group, group] = (np.eye(size) - self.prediction[group, np.newaxis] / total) / total
-        jacobian = jacobian[kept]
-        shift = None if part.shift is None else jacobian @ part.shift
-        return TheoryPart(part.name, jacobian @ part.covariance @ jacobian.T, shift)
+    def _labels(self) -> tuple[str, ...]:
+        """Return what each bin is; of which observable too, where there are several."""
+        measured = self.measurement
+        if len(measured.statistics) == 1:
+            return measured.labels
+        names = [name for name, size in zip(measured.names, measured.sizes, strict=True) for _ in range(size)]
+        return tuple(f"{name}: {label}" for name, label in zip(names, measured.labels, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it."""
@@ -186,6 +187,22 @@ def _theory_parts(predicted: Prediction) -> list[TheoryPart]:
             for number, shift in enumerate(shifts, start=1)
         ]
     return parts
+
+
+def _shape_parts(normalised: Prediction, groups: Sequence[slice]) -> list[TheoryPart]:
+    """Return these of normalised spectra, one bin of each less; what an envelope adds to their sum is taken off."""
+    slope = normalisation_slope(normalised.nominal, groups, normalised.theory)[kept_bins(groups)]
+    return [
+        TheoryPart(part.name, slope @ part.covariance @ slope.T, None if part.shift is None else slope @ part.shift)
+        for part in _theory_parts(normalised)
+    ]
+
+
+def _tested(measurement: Estimate, predicted: Prediction, *, shape: bool, exact: bool = False, **options: Any) -> Chi2:
+    """Test a prediction; in shape: that of normalised spectra, whose families combine anew."""
+    compared = predicted.normalised(measurement.slices) if shape else predicted
+    covariance = None if exact else compared.covariance()
+    return measurement.chi2(compared.values(), covariance, shape_only=shape, **options)
 
 
 def compare(
@@ -234,33 +251,18 @@ def compare(
     >>> comparison.test.dof, comparison.shape().dof
     (4, 3)
     """
-    predicted = theory.prediction(measurement, shape=shape_only)
-    prediction, covariance = predicted.values(), predicted.covariance()
-    if not prediction.any():
-        msg = f"{theory.name}: no event is in any of the {len(prediction)} bins; is it of the same fiducial region?"
+    predicted = checked_theory(theory).prediction(measurement, shape=shape_only)
+    if not predicted.nominal.any():
+        bins = len(predicted.nominal)
+        msg = f"{theory.name}: no event is in any of the {bins} bins; is it of the same fiducial region?"
         raise InputError(msg)
-    omitted = (leave_out,) if isinstance(leave_out, str) else tuple(leave_out)
-    diagonal = (decorrelate,) if isinstance(decorrelate, str) else tuple(decorrelate)
-    test = measurement.chi2(
-        prediction,
-        covariance,
-        leave_out=omitted,
-        decorrelate=diagonal,
-        shape_only=shape_only,
-        pseudo_inverse=pseudo_inverse,
-    )
-    return Comparison(
-        theory=theory.name,
-        measurement=measurement,
-        prediction=prediction,
-        covariance=covariance,
-        test=test,
-        leave_out=omitted,
-        decorrelate=diagonal,
-        shape_only=shape_only,
-        pseudo_inverse=pseudo_inverse,
-        predicted=predicted,
-    )
+    options: dict[str, Any] = {
+        "leave_out": (leave_out,) if isinstance(leave_out, str) else tuple(leave_out),
+        "decorrelate": (decorrelate,) if isinstance(decorrelate, str) else tuple(decorrelate),
+        "pseudo_inverse": pseudo_inverse,
+    }
+    test = _tested(measurement, predicted, shape=shape_only, **options)
+    return Comparison(theory.name, measurement, predicted, test, shape_only=shape_only, **options)
 
 
 class Comparable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +116,8 @@ def scale_of(weights: NDArray[np.float64], unit: str | None, cross_section: floa
     if unit is None:
         msg = f"{name}: cross_section: expected its unit too; found {cross_section:g} and no unit"
         raise InputError(msg)
-    if not (np.isfinite(cross_section) and cross_section > 0):
-        msg = f"{name}: cross_section: expected the fiducial cross section in {unit}, above 0; found {cross_section:g}"
+    if not (isinstance(cross_section, Real) and np.isfinite(cross_section) and cross_section > 0):
+        found = shorten(cross_section)
+        msg = f"{name}: cross_section: expected the fiducial cross section in {unit}, above 0; found {found}"
         raise InputError(msg)
     return cross_section / total

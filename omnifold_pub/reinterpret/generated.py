@@ -34,7 +34,7 @@ class Piece:
     names : tuple of str
         Of the weights.
     cross_section : float or None
-        In pb, of all events, as far as this piece knows it.
+        In pb, of all events under the first weight, as far as this piece knows it.
     """
 
     particles: Particles
@@ -67,7 +67,8 @@ class _Sums:
     """What is collected on the way."""
 
     events: int = 0
-    total: float = 0.0
+    total: float = 0.0  # of the nominal weights
+    first: float = 0.0  # of the first weights, which the file's cross section is of
     cross_section: float | None = None
     names: tuple[str, ...] = ()
 
@@ -161,6 +162,7 @@ def read_events(
         weights.append(piece.weights[fiducial.passes])
         sums.events += len(piece.weights)
         sums.total += float(piece.weights[:, nominal].sum())
+        sums.first += float(piece.weights[:, 0].sum())
         sums.cross_section = piece.cross_section if piece.cross_section is not None else sums.cross_section
     inside = np.concatenate(weights) if weights else np.empty((0, 1))
     _check_overlap(found, sums, len(inside), where)
@@ -193,10 +195,14 @@ def _check_overlap(definition: FiducialDefinition, sums: _Sums, inside: int, whe
 
 
 def _normalisation(sums: _Sums, stated: float | None, where: str) -> tuple[float, str | None]:
-    """Return what the weights are multiplied with, and their unit."""
-    if not sums.total > 0:
-        msg = f"{where}: the weights of all {sums.events} events sum to {sums.total:g}; expected more than 0"
-        raise InputError(msg)
+    """Return what all weights are multiplied with, and their unit.
+
+    The file states the cross section of its first weight, which all others are relative to.
+    """
+    for total in (sums.total, sums.first) if stated is None else (sums.total,):
+        if not total > 0:
+            msg = f"{where}: the weights of all {sums.events} events sum to {total:g}; expected more than 0"
+            raise InputError(msg)
     sigma = sums.cross_section if stated is None else stated
     if sigma is None:
         return 1 / sums.total, None
@@ -204,4 +210,4 @@ def _normalisation(sums: _Sums, stated: float | None, where: str) -> tuple[float
         source = "the file states" if stated is None else "cross_section is"
         msg = f"{where}: {source} a cross section of {sigma:g} pb; expected more than 0: state the right one"
         raise InputError(msg)
-    return sigma / sums.total, "pb"
+    return sigma / (sums.first if stated is None else sums.total), "pb"

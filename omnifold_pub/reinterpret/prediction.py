@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import ObservableError
+from omnifold_pub.errors import InputError, ObservableError
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import shorten
-from omnifold_pub.reinterpret.weight_families import Combination, shifts_of
+from omnifold_pub.reinterpret.weight_families import Combination, combine, shifts_of
 from omnifold_pub.statistics.components import ComponentResult
+from omnifold_pub.statistics.shape import normalisation_slope, normalised
 
-__all__ = ["Predicting", "Prediction"]
+__all__ = ["Predicting", "Prediction", "checked_theory"]
 
 Array = NDArray[np.float64]
 
@@ -116,7 +117,46 @@ class Prediction:
         every = np.concatenate([self.nominal[np.newaxis], members])
         return every.min(axis=0), every.max(axis=0)
 
+    def normalised(self, groups: Sequence[slice]) -> Prediction:
+        """Return the same with each group of bins divided by its own sum, each member by its own.
 
+        The envelope of normalised members is not the normalised envelope: two members that move one bin each move no
+        shape if the envelope is taken first.
+
+        Parameters
+        ----------
+        groups : sequence of slice
+            The bins of each observable; together all bins.
+
+        Raises
+        ------
+        StatisticsError
+            If a sum is not above zero.
+        """
+        slope = normalisation_slope(self.nominal, groups, self.theory)
+        return self._mapped(lambda values: normalised(values, groups, self.theory), slope)
+
+    def summed(self, bins: slice) -> Prediction:
+        """Return the sum over some bins, as the one number that there is."""
+        inside = np.zeros((1, len(self.nominal)))
+        inside[0, bins] = 1
+        return self._mapped(lambda values: values[..., bins].sum(axis=-1, keepdims=True), inside)
+
+    def _mapped(self, function: Callable[[Array], Array], slope: Array) -> Prediction:
+        """Return a function of the values: of each member by itself, of the statistics by its derivative."""
+        nominal = function(self.nominal)
+        results = []
+        for result in self.results:
+            name = result.component.name
+            if name in self.combinations:
+                results.append(combine(name, self.combinations[name], function(result.members), nominal))
+            else:
+                covariance = slope @ result.covariance @ slope.T
+                results.append(ComponentResult(result.component, np.empty((0, len(nominal))), covariance))
+        return replace(self, nominal=nominal, results=tuple(results))
+
+
+@runtime_checkable
 class Predicting(Protocol):
     """What can be compared with a measurement: a theory of events, or of histograms."""
 
@@ -137,3 +177,27 @@ class Predicting(Protocol):
 
     def prediction(self, measurement: Estimate, *, shape: bool = False) -> Prediction:
         """Return the same, by component."""
+
+
+def checked_theory(found: object) -> Predicting:
+    """Return a theory; refuse what is none, such as the path of one.
+
+    Raises
+    ------
+    InputError
+        If it predicts nothing.
+
+    Examples
+    --------
+    >>> checked_theory("theory.root")
+    Traceback (most recent call last):
+    ...
+    omnifold_pub.errors.InputError: expected a theory; found 'theory.root'; read it with Theory.from_root, ...
+    """
+    if not isinstance(found, Predicting):
+        msg = (
+            f"expected a theory; found {shorten(found)}; read it with Theory.from_root, from_parquet, from_hepmc, "
+            "from_lhe or from_arrays, or with BinnedTheory.from_yoda or from_histograms"
+        )
+        raise InputError(msg)
+    return found

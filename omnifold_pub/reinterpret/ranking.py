@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omnifold_pub.errors import InputError
+from omnifold_pub.errors import InputError, StatisticsError
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import repeated
 from omnifold_pub.presentation.tables import Table, plain_text
 from omnifold_pub.reinterpret.comparison import Comparison, compare
-from omnifold_pub.reinterpret.prediction import Predicting
+from omnifold_pub.reinterpret.prediction import Predicting, checked_theory
 
 __all__ = ["Ranking", "rank"]
 
@@ -29,9 +30,12 @@ class Ranking:
     comparisons: tuple[Comparison, ...]
 
     def table(self) -> Table:
-        """Return a row for each theory: chi2 with and without its own uncertainty, bins, p-value, and its worst bin."""
+        """Return a row for each theory: chi2 with and without its own uncertainty, bins, p-value, and its worst bin.
+
+        Where the measurement's covariance alone cannot be inverted, there is no chi2 without the theory's own.
+        """
         rows = []
-        for place, one in enumerate(self.comparisons, start=1):
+        for place, (one, exact) in enumerate(zip(self.comparisons, self.exact_chi2(), strict=True), start=1):
             found = one.dissect()
             worst = int(abs(found.pulls).argmax())
             rows.append(
@@ -41,13 +45,23 @@ class Ranking:
                     f"{one.test.chi2:.1f}",
                     str(one.test.dof),
                     f"{one.test.p_value:.3g}",
-                    f"{one.without_theory().chi2:.1f}",
+                    "-" if math.isnan(exact) else f"{exact:.1f}",
                     found.labels[worst],
                     f"{found.pulls[worst]:+.1f}",
                 )
             )
         columns = ("theory", "rank", "chi2", "dof", "p", "chi2, theory exact", "worst bin", "pull")
         return Table("Theories, the best first", columns, tuple(rows))
+
+    def exact_chi2(self) -> list[float]:
+        """Return chi2 of each theory taken as exact; NaN where the measurement's covariance alone has no inverse."""
+        found = []
+        for one in self.comparisons:
+            try:
+                found.append(one.without_theory().chi2)
+            except StatisticsError:
+                found.append(math.nan)
+        return found
 
     def __str__(self) -> str:
         """Return the table."""
@@ -97,7 +111,10 @@ def rank(
     >>> len(rank(spectrum, [prior, lower]).comparisons)
     2
     """
-    names = [theory.name for theory in theories]
+    if isinstance(theories, Predicting):
+        msg = "ranking: expected a sequence of theories; found a theory alone: compare it"
+        raise InputError(msg)
+    names = [checked_theory(theory).name for theory in theories]
     if not names or repeated(names):
         found = f"{', '.join(repeated(names))} more than once" if names else "none"
         msg = f"ranking: expected theories, each with a name of its own; found {found}"

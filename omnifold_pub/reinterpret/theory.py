@@ -120,6 +120,9 @@ class Theory(Comparable):
         """
         arrays = {**columns, "weights": weights}
         for what, array in arrays.items():
+            if np.ma.is_masked(array):
+                msg = f"{name}: {what}: expected one number per event; found masked entries; fill or remove them"
+                raise InputError(msg)
             if np.ndim(array) != 1 or np.asarray(array).dtype.kind not in "biuf":
                 msg = f"{name}: {what}: expected one number per event; found {shorten(array)}"
                 raise InputError(msg)
@@ -243,8 +246,9 @@ class Theory(Comparable):
     ) -> Self:
         """Read particles from a HepMC file, plain or compressed, and compute the observables of the fiducial events.
 
-        The file is read in pieces; of the events only the columns stay in memory. Its weights are scaled so that the
-        nominal ones of ALL events sum to the cross section; what is fiducial sums to the fiducial one.
+        The file is read in pieces; of the events only the columns stay in memory. All weights are scaled by one factor:
+        so that the first ones of ALL events sum to the cross section that the file states, or the nominal ones to that
+        which is stated here; what is fiducial sums to the fiducial one.
 
         Parameters
         ----------
@@ -256,8 +260,8 @@ class Theory(Comparable):
         weight : str, optional
             Name of the nominal weight; by default the first.
         cross_section : float, optional
-            Of all events, in pb; by default the one that the last event of the file states. Where neither is there,
-            the theory has no cross section.
+            Of all events under the nominal weight, in pb; by default what the last event of the file states, which is
+            that of the first weight. Where neither is there, the theory has no cross section.
         families : mapping, optional
             Which weights are variations, ``families[name].members``, and how they combine.
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from omnifold_pub.errors import ObservableError
 from omnifold_pub.estimators import Histogram
 from omnifold_pub.measurement import Estimate
+from omnifold_pub.reinterpret.prediction import Prediction
 from omnifold_pub.statistics.components import ComponentResult
 from omnifold_pub.statistics.inference import chi2_test
 
 __all__ = ["Total", "totals"]
 
-Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 
@@ -68,9 +68,7 @@ def _sum(covariance: Matrix) -> Matrix:
     return np.array([[covariance.sum()]])
 
 
-def totals(
-    measurement: Estimate, results: Sequence[ComponentResult], prediction: Vector, covariance: Matrix
-) -> tuple[Total, ...]:
+def totals(measurement: Estimate, results: Sequence[ComponentResult], prediction: Prediction) -> tuple[Total, ...]:
     """Test the sum over the bins of each observable.
 
     Parameters
@@ -79,8 +77,8 @@ def totals(
         Of histograms.
     results : sequence of ComponentResult
         Those of its components that count.
-    prediction, covariance : numpy.ndarray
-        ``T[bin]``, and its ``covariance[bin, bin]``.
+    prediction : Prediction
+        Of a theory; its families combine anew for each sum.
 
     Raises
     ------
@@ -98,8 +96,9 @@ def totals(
             )
             for r in results
         ]
-        measured, predicted = float(measurement.nominal[place].sum()), float(prediction[place].sum())
-        own = _sum(covariance[place, place])
+        total = prediction.summed(place)
+        measured, predicted = float(measurement.nominal[place].sum()), float(total.nominal[0])
+        own = total.covariance()
         test = chi2_test(np.array([measured - predicted]), sums, own)
         error = float(np.sqrt(own + sum(one.covariance for one in sums)).item())
         found.append(Total(statistic.name, measured, predicted, error, test.p_value))

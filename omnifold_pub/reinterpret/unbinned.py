@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.accumulation.evaluation import EVENT_SAMPLING_REPLICAS
-from omnifold_pub.errors import InputError, ObservableError
+from omnifold_pub.errors import InputError, ObservableError, StatisticsError
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.blocks import evaluate
 from omnifold_pub.observables.events import Definition, Events, NanRule, definition_text
@@ -31,6 +31,7 @@ __all__ = [
     "sampling_modes",
     "tests_of_means",
     "values_of",
+    "wanted_of",
 ]
 
 Vector = NDArray[np.float64]
@@ -55,6 +56,28 @@ def values_of(wanted: Mapping[str, Definition], source: Events, release: Release
             raise ObservableError(msg)
         found.append(values)
     return found
+
+
+def wanted_of(observables: Observables | None, release: Release) -> dict[str, Definition]:
+    """Return the observables to compare by name; all columns by default, and a single one may stand for itself.
+
+    Raises
+    ------
+    ObservableError
+        If there is none.
+    """
+    if observables is None:
+        observables = list(release.events)
+    elif isinstance(observables, str):
+        observables = [observables]
+    if isinstance(observables, Mapping):
+        wanted = dict(observables)
+    else:
+        wanted = {definition_text(one): one for one in observables}
+    if not wanted:
+        msg = "unbinned comparison: expected at least one observable; found none"
+        raise ObservableError(msg)
+    return wanted
 
 
 def check_units(theory: Theory, release: Release) -> None:
@@ -159,8 +182,10 @@ def compare_unbinned(
     True
     """
     check_units(theory, release)
-    names = list(release.events) if observables is None else observables
-    wanted = dict(names) if isinstance(names, Mapping) else {definition_text(one): one for one in names}
+    if number < 1:
+        msg = f"unbinned comparison: expected at least one draw of the null distribution; found {number}"
+        raise StatisticsError(msg)
+    wanted = wanted_of(observables, release)
     components = fluctuating(release, leave_out)
     own, others = (values_of(wanted, source, release, nan) for source in (release.events, theory.events))
     plain, ranked = (points_of(own, others, theory.weights, list(wanted), ranks=r) for r in (False, True))

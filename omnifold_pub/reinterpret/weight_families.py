@@ -130,6 +130,14 @@ def check_family(name: str, family: Family, nominal: Array, where: str) -> None:
         If its shape is another one, a weight is not finite, a member sums to nothing, or the members are too few for
         the rule.
     """
+    if not isinstance(family, Family) or not isinstance(family.weights, np.ndarray):
+        found = family.weights if isinstance(family, Family) else family
+        msg = f"{where}: family {name!r}: expected a Family, with an array of weights; found {shorten(found)}"
+        raise InputError(msg)
+    twice = repeated(family.names)
+    if twice:
+        msg = f"{where}: family {name!r}: expected members with names of their own; found {', '.join(twice)} again"
+        raise InputError(msg)
     weights, rule = family.weights, family.combination.rule
     if weights.ndim != 2 or weights.shape != (len(nominal), len(family.names)):
         msg = (

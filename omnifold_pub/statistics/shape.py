@@ -13,7 +13,7 @@ from omnifold_pub.errors import StatisticsError
 from omnifold_pub.statistics.components import CentralRule, ComponentResult, component_covariance
 from omnifold_pub.statistics.covariances import checked_covariance, checked_two_points
 
-__all__ = ["ShapeComparison", "kept_bins", "shape_only"]
+__all__ = ["ShapeComparison", "kept_bins", "normalisation_slope", "normalised", "shape_only"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -111,6 +111,43 @@ def _projection(normalised: Vector, groups: Sequence[slice]) -> Matrix:
     return projection
 
 
+def normalised(values: Matrix, groups: Sequence[slice], what: str) -> Matrix:
+    """Return ``[..., bin]`` with each group of bins divided by its own sum.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        ``T[bin]`` or ``T[member, bin]``.
+    groups : sequence of slice
+        The bins of each observable; together all bins.
+    what : str
+        What the values are, for the message.
+
+    Raises
+    ------
+    StatisticsError
+        If a sum is not above zero, or not finite.
+
+    Examples
+    --------
+    >>> normalised(np.array([3.0, 1.0]), [slice(0, 2)], "this").tolist()
+    [0.75, 0.25]
+    """
+    return values / _sums(values, groups, what)
+
+
+def normalisation_slope(values: Vector, groups: Sequence[slice], what: str) -> Matrix:
+    """Return the derivative of `normalised`, ``[bin, bin]``: J = (I - t 1^T) / S in each group.
+
+    Raises
+    ------
+    StatisticsError
+        As `normalised`.
+    """
+    sums = _sums(values, groups, what)
+    return _projection(values / sums, groups) / sums
+
+
 def shape_only(
     nominal: ArrayLike,
     components: Sequence[ComponentResult],
@@ -205,12 +242,11 @@ def shape_only(
         matrix = (jacobian @ matrix @ jacobian.T)[np.ix_(kept, kept)]
         results.append(ComponentResult(component, members[:, kept], matrix))
 
-    predicted_sums = _sums(predicted, groups, "the prediction")
-    expected = predicted / predicted_sums
+    expected = normalised(predicted, groups, "the prediction")
     extra = None
     if covariance is not None:
         matrix = checked_covariance(covariance, bins, "the covariance of the prediction", semidefinite="checked")
-        jacobian = _projection(expected, groups) / predicted_sums
+        jacobian = normalisation_slope(predicted, groups, "the prediction")
         extra = (jacobian @ matrix @ jacobian.T)[np.ix_(kept, kept)]
     return ShapeComparison((spectrum - expected)[kept], results, extra)
 

@@ -118,6 +118,12 @@ def test_a_source_with_the_name_of_the_strength_is_refused(signal: Vector) -> No
     assert named_mu.to_pyhf(signal, background=named_mu.nominal)
 
 
+@pytest.mark.parametrize("method", ["to_pyhf", "to_hs3"])
+def test_a_mode_that_there_is_not_is_refused(measured: Measurement, signal: Vector, method: str) -> None:
+    with pytest.raises(ObservableError, match="mode: expected whitened or named; found 'names'"):
+        getattr(measured, method)(signal, background=measured.nominal, mode="names")
+
+
 def test_a_joint_measurement_of_a_release_is_exported(pair: JointMeasurement, tmp_path: Path) -> None:
     """All kinds of components, named and whitened; each workspace is refitted by `to_pyhf` itself."""
     signal = pair.nominal * np.linspace(-0.1, 0.3, len(pair.nominal))

@@ -94,6 +94,19 @@ def test_another_weight_may_be_the_nominal_and_the_cross_section_stated(tmp_path
     assert theory.name == "up"
 
 
+def test_the_cross_section_of_the_file_is_that_of_its_first_weight(tmp_path: Path) -> None:
+    """So a variation is the same theory whether it is the nominal or the member of a family."""
+    path = write(tmp_path / "events.hepmc")
+    chosen = Theory.from_hepmc(path, definition=LEADING, weight="MUR2")
+    np.testing.assert_allclose(chosen.weights, np.array([2.2, 0.9, -0.5, 3.3]) * 5 / 6.5)
+    family = Theory.from_hepmc(path, definition=LEADING, families={"up": Combination("envelope", ("MUR2",))})
+    np.testing.assert_allclose(chosen.weights, family.families["up"].weights[:, 0])
+    first_sums_to_nothing = write(tmp_path / "bad.hepmc", weights=[[-1, 1, 1]] * 5)
+    with pytest.raises(InputError, match="the weights of all 5 events sum to -5"):
+        Theory.from_hepmc(first_sums_to_nothing, definition=LEADING, weight="MUR2")
+    assert Theory.from_hepmc(first_sums_to_nothing, definition=LEADING, weight="MUR2", cross_section=5).unit == "pb"
+
+
 def test_variations_keep_their_own_normalisation(tmp_path: Path) -> None:
     path = write(tmp_path / "events.hepmc")
     theory = Theory.from_hepmc(path, definition=LEADING, families={"scales": Combination("envelope", ("MUR*",))})

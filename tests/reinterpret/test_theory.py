@@ -125,8 +125,20 @@ ONES = np.ones(3)
         ({"x": np.ones(0)}, np.ones(0), "the weights sum to 0"),
         ({}, ONES, "column"),
         ({"x": np.ones((3, 2))}, ONES, "x"),
+        ({"x": np.ma.masked_array(ONES, [False, True, False])}, ONES, "x: expected one number per event; found masked"),
     ],
-    ids=["columns", "weights", "two axes", "nan", "negative", "zero", "empty", "no columns", "column of two axes"],
+    ids=[
+        "columns",
+        "weights",
+        "two axes",
+        "nan",
+        "negative",
+        "zero",
+        "empty",
+        "no columns",
+        "column of two axes",
+        "masked",
+    ],
 )
 def test_arrays_that_are_no_theory_are_refused(
     columns: dict[str, NDArray[Any]], weights: NDArray[Any], message: str

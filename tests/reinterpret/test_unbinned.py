@@ -43,6 +43,15 @@ def test_the_law_itself_is_not_rejected_and_others_are(release: Release) -> None
         assert found[name].distance > found[name].expected + 3 * found[name].deviation
 
 
+def test_what_cannot_be_compared_is_told(release: Release) -> None:
+    with pytest.raises(ObservableError, match="expected at least one observable; found none"):
+        compare_unbinned(release, theory(release), observables=[])
+    with pytest.raises(StatisticsError, match="at least one draw of the null distribution; found 0"):
+        compare_unbinned(release, theory(release), number=0)
+    one = compare_unbinned(release, theory(release), observables="x", leave_out=["generator"], number=10)
+    assert one.observables == ("x",)
+
+
 def test_what_fluctuates_is_said_and_can_be_left_out(release: Release) -> None:
     def run(*leave_out: str) -> Any:
         return compare_unbinned(release, theory(release), observables=["x", "z"], leave_out=leave_out, number=500)

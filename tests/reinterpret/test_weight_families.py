@@ -187,6 +187,20 @@ def test_families_that_do_not_fit_are_refused(combination: Combination, weights:
         )
 
 
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        (ONES, "family 'f': expected a Family, with an array of weights; found array"),
+        (Family(Combination("envelope"), ("a",), [[1.0]] * 3), r"found \[\[1.0\]"),  # type: ignore[arg-type]
+        (Family(Combination("envelope"), ("a", "a"), ONES), "members with names of their own; found a again"),
+    ],
+    ids=["array", "list", "names"],
+)
+def test_what_is_no_family_is_refused(family: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Theory.from_arrays({"x": np.ones(3)}, np.ones(3), unit="pb", families={"f": family})
+
+
 def test_a_family_cannot_take_the_name_of_the_statistics() -> None:
     family = Family(Combination("envelope"), ("a", "b"), ONES)
     with pytest.raises(InputError, match="cannot be called 'statistics'"):
@@ -210,6 +224,7 @@ def test_a_cross_section_scales_weights_and_families() -> None:
         ("pb", -1.0, "cross section in pb, above 0; found -1"),
         ("pb", 0.0, "above 0; found 0"),
         ("pb", np.nan, "above 0; found nan"),
+        ("pb", "1.2", "above 0; found '1.2'"),
     ],
 )
 def test_a_cross_section_that_is_none_is_refused(unit: Any, cross_section: Any, message: str) -> None:

@@ -8,8 +8,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from omnifold_pub.errors import StatisticsError
+from omnifold_pub.errors import InputError, StatisticsError
 from omnifold_pub.measurement import Estimate
+from omnifold_pub.messages import shorten
 from omnifold_pub.reinterpret.fitting.interval import STANDARD, chi2_rise
 from omnifold_pub.reinterpret.fitting.minimum import minimise, other_minima, prepare, profile_ends
 from omnifold_pub.reinterpret.fitting.model import BoundModel, Model
@@ -26,7 +27,6 @@ Matrix = NDArray[np.float64]
 _ROUNDS = 10  # of a fit whose theory's own covariance follows its parameters
 _SETTLED = 0.01  # of an error
 _STEP = 1e-3  # of an error, for derivatives
-_THEORY = "theory statistics"
 _NONE: Mapping[str, float] = MappingProxyType({})
 
 
@@ -93,13 +93,15 @@ def fit(
     >>> round(found["mu"][0], 3), found.goodness.dof
     (1.0, 3)
     """
+    _check_arguments(model, measurement)
     bound = model.of(measurement)
     results = used_results(measurement, leave_out=leave_out, decorrelate=decorrelate)
     values = prepare(bound, fixed, start)
     measured = measurement.nominal
     free = np.array([parameter.name not in fixed for parameter in bound.parameters])
     for _ in range(_ROUNDS):
-        white = whiten(results, bound.covariance(values), pseudo_inverse=pseudo_inverse)
+        own = bound.parts(values)
+        white = whiten(results, np.sum(list(own.values()), axis=0), pseudo_inverse=pseudo_inverse)
         minuit = minimise(bound, measured, white, values, fixed=tuple(fixed))
         others = other_minima(bound, measured, white, minuit, fixed=tuple(fixed))
         if others and others[0][0] < float(minuit.fval or 0.0):
@@ -139,7 +141,7 @@ def fit(
         )
     values = np.array(minuit.values, dtype=np.float64)
     slopes = _slopes(bound, values, np.sqrt(np.diag(np.array(minuit.covariance))))
-    curvature, parts = _propagated(white, slopes[:, free])
+    curvature, parts = _propagated(white, own, slopes[:, free])
     residual = measured - bound.predict(values)
     return Fit(
         names=tuple(parameter.name for parameter in bound.parameters),
@@ -155,6 +157,16 @@ def fit(
         prediction=bound.predict(values),
         alternatives=np.array(alike).reshape(-1, len(values)),
     )
+
+
+def _check_arguments(model: object, measurement: object) -> None:
+    """Refuse arguments in the wrong order, or a theory in place of a model."""
+    if not isinstance(model, Model) or not isinstance(measurement, Estimate):
+        msg = (
+            f"fit: expected a model and a measurement; found {shorten(model)} and {shorten(measurement)}; a theory "
+            "becomes a model with Templates, Grid or Reweighting"
+        )
+        raise InputError(msg)
 
 
 def _slopes(model: BoundModel, values: Vector, errors: Vector) -> Matrix:
@@ -176,15 +188,14 @@ def _spread(matrix: Matrix, free: NDArray[np.bool_]) -> Matrix:
     return full
 
 
-def _propagated(white: Whitened, slopes: Matrix) -> tuple[Matrix, dict[str, Matrix]]:
+def _propagated(white: Whitened, own: Mapping[str, Matrix], slopes: Matrix) -> tuple[Matrix, dict[str, Matrix]]:
     """Return (A^T V^-1 A)^-1, and what it is the sum of: G C_k G^T with G = (A^T V^-1 A)^-1 A^T V^-1."""
     whitened = white.transform @ slopes
     curvature: Matrix = np.asarray(np.linalg.inv(whitened.T @ whitened), dtype=np.float64)
     gain = curvature @ whitened.T @ white.transform
-    parts = {result.component.name: gain @ result.covariance @ gain.T for result in white.results}
-    if white.extra.any():
-        parts[_THEORY] = gain @ white.extra @ gain.T
-    return curvature, parts
+    covariances = {result.component.name: result.covariance for result in white.results}
+    covariances |= {name: covariance for name, covariance in own.items() if covariance.any()}
+    return curvature, {name: gain @ covariance @ gain.T for name, covariance in covariances.items()}
 
 
 def _goodness(white: Whitened, slopes: Matrix, residual: Vector) -> Chi2:

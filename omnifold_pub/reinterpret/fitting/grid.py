@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
 from omnifold_pub.measurement import Estimate
+from omnifold_pub.reinterpret.fitting.mixture import Mixture
 from omnifold_pub.reinterpret.fitting.model import BoundModel, Model, Parameter, check_parameters
 from omnifold_pub.reinterpret.prediction import Predicting
 
@@ -30,8 +32,9 @@ class Grid(Model):
 
     Each bin is a polynomial of the parameters, fitted to the nodes by least squares (Buckley et al., Eur. Phys. J. C 65
     (2010) 331, arXiv:0907.2973); with as many nodes as monomials it goes through them. A prediction is then a sum of
-    the nodes', with factors that depend on the parameters alone, and so is its covariance: the samples are taken to be
-    independent. It holds within the grid: its ends are limits of the parameters. Any statistic can be interpolated.
+    the nodes', with factors that depend on the parameters alone: see `omnifold_pub.reinterpret.fitting.mixture.Mixture`
+    for its covariance. It holds within the grid: its ends are limits of the parameters. Any statistic can be
+    interpolated.
 
     Parameters
     ----------
@@ -58,7 +61,11 @@ class Grid(Model):
     degree: int = 2
 
     def __post_init__(self) -> None:
-        wrong = [place for place in self._places if len(place) != len(self.parameters)]
+        wrong = [
+            place
+            for place in self._places
+            if len(place) != len(self.parameters) or not all(isinstance(one, Real) for one in place)
+        ]
         if wrong or not np.isfinite(np.array(self._places)).all():
             msg = f"grid: expected {len(self.parameters)} finite numbers for each node; found {wrong or self._places}"
             raise InputError(msg)
@@ -80,7 +87,7 @@ class Grid(Model):
 
     @property
     def _places(self) -> list[tuple[float, ...]]:
-        return [node if isinstance(node, tuple) else (float(node),) for node in self.nodes]
+        return [node if isinstance(node, tuple) else (node,) for node in self.nodes]
 
     def _ends(self) -> tuple[Vector, Vector]:
         places = np.array(self._places, dtype=np.float64)
@@ -120,14 +127,11 @@ class Grid(Model):
         Raises
         ------
         InputError
-            If a sample is in another unit.
+            If a sample is in another unit, or families of one name do not fit to each other.
         """
-        found = [node.predict(measurement) for node in self.nodes.values()]
-        values, covariances = np.array([v for v, _ in found]), np.array([c for _, c in found])
+        nodes = Mixture.of(list(self.nodes.values()), measurement)
         return BoundModel(
-            self._declared(),
-            lambda at: self.factors(at) @ values,
-            lambda at: np.einsum("n,nij->ij", self.factors(at) ** 2, covariances),
+            self._declared(), lambda at: nodes.values(self.factors(at)), lambda at: nodes.parts(self.factors(at))
         )
 
     def residuals(self, measurement: Estimate) -> Matrix:
@@ -136,9 +140,8 @@ class Grid(Model):
         About 1 where the polynomial describes the samples within their statistics; 0 everywhere if it goes through
         them, which tells nothing.
         """
-        found = [node.predict(measurement) for node in self.nodes.values()]
-        values = np.array([v for v, _ in found])
-        variances = np.array([np.diag(c) for _, c in found])
+        nodes = Mixture.of(list(self.nodes.values()), measurement)
+        values, variances = nodes.nominal, np.diagonal(nodes.statistics, axis1=1, axis2=2)
         design = self._design(np.array(self._places))
         rest = np.eye(len(values)) - design @ np.linalg.pinv(design)
         spread = np.sqrt(np.maximum(rest**2 @ variances, 0))

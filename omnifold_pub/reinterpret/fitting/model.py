@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,13 +77,19 @@ class BoundModel:
         What moves it.
     predict : callable
         ``predict(value[parameter]) -> T[bin]``.
-    covariance : callable
-        ``covariance(value[parameter]) -> covariance[bin, bin]`` of the prediction itself.
+    parts : callable
+        ``parts(value[parameter])``: ``covariance[bin, bin]`` of the prediction itself, by component, each of which is
+        called ``theory``, or ``theory: ...``.
     """
 
     parameters: tuple[Parameter, ...]
     predict: Callable[[Vector], Vector]
-    covariance: Callable[[Vector], Matrix]
+    parts: Callable[[Vector], Mapping[str, Matrix]]
+
+    def covariance(self, values: Vector) -> Matrix:
+        """Return the sum of all parts, ``covariance[bin, bin]``."""
+        total: Matrix = np.sum(list(self.parts(values).values()), axis=0)
+        return total
 
 
 class Model(ABC):
@@ -144,15 +150,15 @@ class Function(Model):
                 raise InputError(msg)
             return found
 
-        def covariance(values: Vector) -> Matrix:
+        def parts(values: Vector) -> dict[str, Matrix]:
             own = np.zeros((bins, bins)) if self.own_covariance is None else self.own_covariance(values)
             matrix: Matrix = np.asarray(own, dtype=np.float64)
             if matrix.shape != (bins, bins) or not np.isfinite(matrix).all():
                 msg = f"model: expected a finite covariance of {bins} bins at {values.tolist()}; found {shorten(own)}"
                 raise InputError(msg)
-            return matrix
+            return {"theory": matrix}
 
-        return BoundModel(tuple(self.parameters), predict, covariance)
+        return BoundModel(tuple(self.parameters), predict, parts)
 
 
 def check_parameters(parameters: Sequence[Parameter]) -> None:

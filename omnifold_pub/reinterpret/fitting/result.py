@@ -39,9 +39,9 @@ class Fit:
     covariance : numpy.ndarray
         ``covariance[parameter, parameter]`` with the squares of the errors on its diagonal.
     components : mapping
-        By component of the measurement, and ``theory statistics``: ``covariance[parameter, parameter]`` that it alone
-        causes. They sum to the covariance that a known V would give, which is less than ``covariance`` where V is an
-        estimate.
+        By component of the measurement, and of the prediction (``theory: ...``): ``covariance[parameter, parameter]``
+        that it alone causes. They sum to the covariance that a known V would give, which is less than ``covariance``
+        where V is an estimate.
     goodness : Chi2 or None
         chi2 at the minimum, in the directions that no parameter moves, with its calibrated p-value; None if there is no
         such direction.

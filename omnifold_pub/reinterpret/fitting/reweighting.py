@@ -15,7 +15,9 @@ from omnifold_pub.errors import InputError
 from omnifold_pub.format.tiles import MemoryArray
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import shorten, suggest
+from omnifold_pub.reinterpret.fitting.mixture import PREFIX, parts_of
 from omnifold_pub.reinterpret.fitting.model import BoundModel, Model, Parameter, check_parameters
+from omnifold_pub.reinterpret.prediction import checked_theory
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.statistics.components import Component
 
@@ -141,12 +143,12 @@ class Reweighting(Model):
         InputError
             If the theory is in another unit, or no event is in any bin.
         """
-        start = self.theory.prediction(measurement)
+        start = checked_theory(self.theory).prediction(measurement)
         if not start.nominal.any():
             bins = len(start.nominal)
             msg = f"{self.theory.name}: no event is in any of the {bins} bins; is it of the same fiducial region?"
             raise InputError(msg)
-        varied = start.covariance() - start.results[0].covariance
+        families = parts_of(start)
         basis = self._basis()
         if all(getattr(statistic, "is_linear", False) for statistic in measurement.statistics):
             family = Component(_BASIS, "hessian", members=basis.shape[1])
@@ -160,10 +162,9 @@ class Reweighting(Model):
             def predict(values: Vector) -> Vector:
                 return self._evaluate(measurement, basis @ self._monomials(values), basis=None).nominal
 
-        def covariance(values: Vector) -> Matrix:
+        def parts(values: Vector) -> dict[str, Matrix]:
             sampling = Component("statistics", "event_sampling", seed=_SEED)
             found = self._evaluate(measurement, basis @ self._monomials(values), sampling, basis=None)
-            total: Matrix = found.results[0].covariance + varied
-            return total
+            return {**families, f"{PREFIX}statistics": found.results[0].covariance}
 
-        return BoundModel(self.parameters, predict, covariance)
+        return BoundModel(self.parameters, predict, parts)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from omnifold_pub.errors import InputError
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import suggest
+from omnifold_pub.reinterpret.fitting.mixture import Mixture
 from omnifold_pub.reinterpret.fitting.model import BoundModel, Model, Parameter, check_parameters
 from omnifold_pub.reinterpret.prediction import Predicting
 
@@ -24,8 +25,8 @@ Matrix = NDArray[np.float64]
 class Templates(Model):
     r"""A sum of predictions, each times a parameter: :math:`T = T_{fixed} + \sum_k \mu_k T_k`.
 
-    The samples are taken to be independent: the covariance of their sum is that of the fixed one plus
-    :math:`\sum_k \mu_k^2 C_k`.
+    The samples are taken to have no event in common, and a weight family of one name to be one cause of all: see
+    `omnifold_pub.reinterpret.fitting.mixture.Mixture` for the covariance of the sum.
 
     Parameters
     ----------
@@ -79,24 +80,22 @@ class Templates(Model):
         Raises
         ------
         InputError
-            If a theory is in another unit, has no event in any bin, or statistics do not add up.
+            If a theory is in another unit, has no event in any bin, statistics do not add up, or families of one name
+            do not fit to each other.
         """
         check_linear(measurement, "templates")
-        found = [prediction.predict(measurement) for prediction in self.scaled.values()]
-        for prediction, (values, _) in zip(self.scaled.values(), found, strict=True):
+        fixed = [] if self.fixed is None else [self.fixed]
+        mixture = Mixture.of([*self.scaled.values(), *fixed], measurement)
+        for prediction, values in zip(self.scaled.values(), mixture.nominal, strict=False):
             if not values.any():
                 msg = f"{prediction.name}: no event is in any of the {len(values)} bins; leave this template out"
                 raise InputError(msg)
-        bins = len(measurement.nominal)
-        base, base_covariance = np.zeros(bins), np.zeros((bins, bins))
-        if self.fixed is not None:
-            base, base_covariance = self.fixed.predict(measurement)
-        templates = np.array([values for values, _ in found])
-        covariances = np.array([covariance for _, covariance in found])
+
+        def factors(mu: Vector) -> Vector:
+            return np.concatenate([mu, np.ones(len(fixed))])
+
         return BoundModel(
-            self.parameters,
-            lambda mu: base + mu @ templates,
-            lambda mu: base_covariance + np.einsum("k,kij->ij", mu**2, covariances),
+            self.parameters, lambda mu: mixture.values(factors(mu)), lambda mu: mixture.parts(factors(mu))
         )
 
 

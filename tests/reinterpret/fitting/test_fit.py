@@ -206,7 +206,7 @@ def test_a_covariance_that_moves_with_the_parameters_does_not_pull_them(make_mea
         mu = float(values[0])
     assert found.values[0] == pytest.approx(mu, abs=0.02 * spread[0, 0] ** 0.5)
     assert found.errors[0] == pytest.approx(spread[0, 0] ** 0.5, rel=0.02)
-    assert set(found.components) == {"all", "theory statistics"}
+    assert set(found.components) == {"all", "theory"}
 
 
 def test_no_direction_is_left_to_judge_by(make_measurement: MakeMeasurement) -> None:

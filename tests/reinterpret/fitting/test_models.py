@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from omnifold_pub import Measurement, Theory
 from omnifold_pub.errors import InputError
 from omnifold_pub.estimators import Profile
 from omnifold_pub.reinterpret.fitting import Grid, Reweighting, Templates, fit
+from omnifold_pub.reinterpret.weight_families import Combination, Family, combine
 
 Array = NDArray[np.float64]
 MakeMeasurement = Callable[..., Measurement]
@@ -72,8 +74,6 @@ def test_templates_that_cannot_be(spectrum: Measurement) -> None:
     away = Theory.from_arrays({"x": np.full(5, 9.0)}, np.ones(5), unit="pb", name="away")
     with pytest.raises(InputError, match="away: no event is in any of the 5 bins; leave this template out"):
         Templates({"mu": away}).of(spectrum)
-    from dataclasses import replace
-
     mean = replace(spectrum, statistics=(Profile("y", "x", EDGES),))
     with pytest.raises(InputError, match="is no sum of weights"):
         Templates({"mu": theory(1)}).of(mean)
@@ -91,6 +91,80 @@ def test_a_grid_with_as_many_nodes_as_monomials_goes_through_them(spectrum: Meas
     (parameter,) = bound.parameters
     assert (parameter.lower, parameter.upper) == (0.0, 0.3)
     assert not Grid(["s"], nodes).residuals(spectrum).any()
+
+
+def with_scales(one: Theory, up: float, down: float, rule: Any = "envelope", **more: Any) -> Theory:
+    """Give a theory a family of two members, which depend on the events."""
+    x = one.events["x"].astype(float)
+    weights = np.stack([one.weights * (1 + up * x), one.weights * (1 - down * x)], axis=1)
+    family = Family(Combination(rule, **more), ("up", "down"), weights)
+    return replace(one, families={"scales": family})
+
+
+@pytest.mark.parametrize(("rule", "more"), [("envelope", {}), ("hessian", {"paired": True}), ("replicas", {})])
+def test_a_family_is_one_cause_of_all_samples_of_a_grid(spectrum: Measurement, rule: Any, more: dict[str, Any]) -> None:
+    """Reweighting the events of all nodes by one variation is a grid of its own."""
+    places = (0.0, 0.1, 0.3)
+    nodes: dict[Any, Theory] = {
+        at: with_scales(theory(i, scale=1 + at), 0.1, 0.05, rule, **more) for i, at in enumerate(places)
+    }
+    bound, at = Grid(["s"], nodes).of(spectrum), np.array([0.22])
+    members = [
+        Grid(
+            ["s"],
+            {s: replace(one, weights=one.families["scales"].weights[:, m], families={}) for s, one in nodes.items()},
+        )
+        .of(spectrum)
+        .predict(at)
+        for m in (0, 1)
+    ]
+    parts = bound.parts(at)
+    assert set(parts) == {"theory: statistics", "theory: scales"}
+    expected = combine("scales", Combination(rule, **more), np.array(members), bound.predict(at)).covariance
+    np.testing.assert_allclose(parts["theory: scales"], expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(bound.covariance(at), sum(parts.values()))
+
+
+def test_a_family_is_one_cause_of_all_templates(spectrum: Measurement) -> None:
+    signal, background = with_scales(theory(1), 0.1, 0.1), with_scales(theory(2, scale=2), 0.02, 0.02)
+    bare = theory(3, scale=0.5)
+    bound = Templates({"mu": signal, "nu": bare}, background).of(spectrum)
+    mu, nu = 1.4, 0.3
+    mixed = [
+        mu * histogram(signal, signal.families["scales"].weights[:, m])[0]
+        + nu * histogram(bare)[0]
+        + histogram(background, background.families["scales"].weights[:, m])[0]
+        for m in (0, 1)
+    ]
+    at = np.array([mu, nu])
+    expected = combine("scales", Combination("envelope"), np.array(mixed), bound.predict(at)).covariance
+    np.testing.assert_allclose(bound.parts(at)["theory: scales"], expected, rtol=1e-9)
+    found = fit(Templates({"mu": signal}, background), spectrum)
+    assert set(found.components) == {"all", "theory: statistics", "theory: scales"}
+    without = fit(Templates({"mu": replace(signal, families={})}, replace(background, families={})), spectrum)
+    assert set(without.components) == {"all", "theory: statistics"}
+    assert found["mu"][1] > without["mu"][1]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (("hessian", {}), r"expected 2 members \(envelope\), as in theory; found 2 members \(hessian, at 68.27 %\)"),
+        (("hessian", {"paired": True, "confidence_level": 0.9}), r"found 2 members \(hessian, paired, at 90 %\)"),
+    ],
+)
+def test_families_of_one_name_that_are_not_one_are_refused(spectrum: Measurement, other: Any, message: str) -> None:
+    rule, more = other
+    samples = {"mu": with_scales(theory(1), 0.1, 0.1), "nu": with_scales(theory(2, name="b"), 0.1, 0.1, rule, **more)}
+    with pytest.raises(InputError, match=message):
+        Templates(samples).of(spectrum)
+
+
+def test_families_of_a_reweighted_theory_are_parts_of_its_covariance(spectrum: Measurement) -> None:
+    base = with_scales(theory(5), 0.1, 0.1)
+    parts = Reweighting(base, {"c": base.weights * 0.1}).of(spectrum).parts(np.array([0.5]))
+    np.testing.assert_allclose(parts["theory: scales"], base.prediction(spectrum).covariance("scales"))
+    np.testing.assert_allclose(parts["theory: statistics"], histogram(base, base.weights * 1.05)[1], rtol=1e-9)
 
 
 def test_a_grid_of_two_parameters_is_least_squares(spectrum: Measurement) -> None:
@@ -128,6 +202,7 @@ def test_a_grid_finds_its_parameter_again(make_measurement: MakeMeasurement) -> 
         (["a", "b"], {(i, 2 * i): 0 for i in range(8)}, 2, "8 nodes, of which they tell 3 apart"),
         (["a", "b"], {1.0: 0}, 1, "expected 2 finite numbers for each node"),
         (["a"], {np.nan: 0, 1.0: 0}, 1, "expected 1 finite numbers"),
+        (["a"], {"low": 0, "high": 0}, 1, "expected 1 finite numbers for each node; found .*'low'"),
         (["a", "a"], {(0, 0): 0, (1, 0): 0, (0, 1): 0}, 1, "a more than once"),
     ],
 )
@@ -162,8 +237,6 @@ def test_reweighted_histograms_are_those_of_the_weights(spectrum: Measurement, r
 
 
 def test_statistics_that_are_not_linear_are_computed_anew(spectrum: Measurement, reweighting: Reweighting) -> None:
-    from dataclasses import replace
-
     profile = replace(spectrum, statistics=(Profile("y", "x", EDGES),))
     at = np.array([0.4, 0.3])
     x, y = (reweighting.theory.events[name].astype(float) for name in "xy")
@@ -205,3 +278,17 @@ def test_another_unit_is_refused(spectrum: Measurement) -> None:
     for model in models:
         with pytest.raises(InputError, match="other: weights in fb"):
             model.of(spectrum)
+
+
+def test_arguments_in_the_wrong_order_and_theories_that_are_no_models(spectrum: Measurement) -> None:
+    base: Any = theory(5)
+    swapped: Any = (spectrum, Templates({"mu": base}))
+    for arguments in (swapped, (base, spectrum)):
+        with pytest.raises(
+            InputError, match=r"expected a model and a measurement; found .* becomes a model with Templates"
+        ):
+            fit(*arguments)
+    path: Any = "theory.root"
+    for model in (Templates({"mu": path}), Grid(["c"], {0: path, 1: path}, degree=1)):
+        with pytest.raises(InputError, match=r"expected a theory; found 'theory\.root'"):
+            fit(model, spectrum)

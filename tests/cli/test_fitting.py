@@ -133,6 +133,45 @@ def test_compare_in_shape(quick_release: Path, zjets: Path) -> None:
     assert outcome.exit_code == 0, outcome.stderr
     assert "shapes: chi2 = " in outcome.stdout
     assert "pileup_up" not in outcome.stdout
+    assert [line.split()[:3] for line in outcome.stdout.splitlines()[2:5]] == [
+        ["0", "-", "7"],
+        ["7", "-", "14"],
+        ["14", "-", "26"],
+    ]
+    assert "follows from its others" in outcome.stdout
+
+
+def test_bins_say_which_observable_they_are_of(quick_release: Path, zjets: Path) -> None:
+    two = (*MASS, "-o", "pT_ll", "-b", "200,300,1000")
+    outcome = run("compare", quick_release, zjets / "theory.root", *THEORY, *two)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "(m_trackj1: 0 - 7)" in outcome.stdout
+    printed = json.loads(run("compare", quick_release, zjets / "theory.root", *THEORY, *two, "--json").stdout)
+    labels = [one["label"] for one in printed["dissection"]["bins"]]
+    assert labels[0] == "m_trackj1: 0 - 7"
+    assert labels[-1] == "pT_ll: 300 - 1000"
+
+
+def test_a_comparison_stands_where_a_further_test_is_not_to_be_had(quick_release: Path, zjets: Path) -> None:
+    """Without any component but the detector's three variations only the theory's own events fill the covariance."""
+    less = [word for name in ("ensemble", "data_bootstrap", "mc_bootstrap") for word in ("--leave-out", name)]
+    outcome = run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS, *less)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "  with an exact theory: no test: the covariance of 4 bins has rank 3" in outcome.stdout
+    assert "  shapes alone: chi2 = " in outcome.stdout
+    assert "Directions that disagree most" in outcome.stdout
+    printed = json.loads(run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS, *less, "--json").stdout)
+    assert "has rank 3" in printed["without_theory_uncertainty"]["refused"]
+    assert printed["shape"]["dof"] == 3
+
+
+def test_a_selection_of_events_is_fitted(quick_release: Path, files: dict[str, Path], zjets: Path) -> None:
+    theory = ("--template", "mu", zjets / "theory.root", *THEORY, *MASS)
+    found = [
+        json.loads(run("fit", quick_release, *theory, *where, "--json").stdout)["prediction"]
+        for where in ((), ("--where", "pT_ll > 250"))
+    ]
+    assert 0 < sum(found[1]) < sum(found[0])
 
 
 def test_several_theories_are_ranked(quick_release: Path, files: dict[str, Path]) -> None:

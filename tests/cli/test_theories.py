@@ -111,6 +111,34 @@ def test_each_kind_of_file_is_compared_as_its_events_are(
     assert {one["name"] for one in found["dissection"]["components"]} >= {"theory: statistics", "theory: scales"}
 
 
+@pytest.mark.parametrize(
+    ("rule", "level", "combination"),
+    [
+        ("hessian", (), Combination("hessian", ("up", "down"))),
+        ("hessian-pairs", (), Combination("hessian", ("up", "down"), paired=True)),
+        (
+            "hessian-pairs",
+            ("--family-level", "pdf", "0.9"),
+            Combination("hessian", ("up", "down"), paired=True, confidence_level=0.9),
+        ),
+    ],
+)
+def test_eigenvectors_come_as_their_set_has_them(
+    published: Path, tmp_path: Path, table: Columns, rule: str, level: tuple[str, ...], combination: Combination
+) -> None:
+    path = to_parquet(tmp_path / "t.parquet", table)
+    family = ("--family", "pdf", rule, "up", "--family", "pdf", rule, "down", *level)
+    outcome = run("compare", published, path, *PARQUET, *family, *X, "--json")
+    assert outcome.exit_code == 0, outcome.stderr
+    theory = Theory.from_parquet(path, weight="weight", unit="pb", columns=["x"], families={"pdf": combination})
+    with open_release(published) as release:
+        expected = compare(release.measure({"x": EDGES}), theory)
+    assert json.loads(outcome.stdout)["predicted_uncertainty"] == expected.to_dict()["predicted_uncertainty"]
+    odd = run("compare", published, path, *PARQUET, "--family", "pdf", "hessian-pairs", "up", *X)
+    assert odd.exit_code == 1
+    assert "paired: expected an even number of members; found 1" in odd.stderr
+
+
 def test_theories_of_several_kinds_are_ranked_and_fitted_together(
     published: Path, tmp_path: Path, table: Columns
 ) -> None:
@@ -229,6 +257,12 @@ def test_a_signal_of_histograms_is_exported(published: Path, tmp_path: Path, tab
         (to_yoda, (*YODA, "--cross-section", "1"), "--cross-section is for events"),
         (to_root, (*ROOT, "--family", "a", "envelope", "up", "--family", "a", "hessian", "down"), "expected one rule"),
         (to_root, (*ROOT, "--family", "a", "convolution", "up"), "'convolution' is not one of"),
+        (to_root, (*ROOT, "--family-level", "a", "0.9"), "--family-level a: expected the name of a hessian --family"),
+        (
+            to_root,
+            (*ROOT, "--family", "a", "envelope", "up", "--family-level", "a", "0.9"),
+            "expected the name of a hessian --family",
+        ),
     ],
 )
 def test_options_that_a_kind_needs_are_asked_for(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ def read_yoda(path: Path, observables: Mapping[str, str]) -> dict[str, Spectrum]
     """Read objects of a YODA file, each with the same object under other weights.
 
     A histogram's contents are its sums of weights, with sum w**2 as variance. An estimate is a density, so that its
-    values are multiplied by the widths of the bins; errors whose labels start with ``stat`` or ``uncor``, or are empty,
-    count bin by bin, each other one as fully correlated between the bins, (up - down) / 2, signed.
+    values are multiplied by the widths of the bins, along both axes where there are two; errors whose labels start with
+    ``stat`` or ``uncor``, or are empty, count bin by bin, each other one as fully correlated between the bins,
+    (up - down) / 2, signed.
 
     Parameters
     ----------
@@ -82,33 +84,32 @@ def read_yoda(path: Path, observables: Mapping[str, str]) -> dict[str, Spectrum]
 def _numbers(found: Any, where: str) -> tuple[tuple[Array, ...], Array, Array]:
     """Return edges, contents and covariance of an object, without its flow bins."""
     kind = type(found).__name__
-    if "HISTO1D" in kind:
-        bins = found.bins()
-        edges: tuple[Array, ...] = (np.array(sorted(found.xEdges()), dtype=np.float64),)  # of version 2 unsorted
-    elif "HISTO2D" in kind:
+    known = [name for name in ("HISTO1D", "HISTO2D", "ESTIMATE1D", "ESTIMATE2D") if name in kind]
+    if not known:
+        msg = f"{where}: expected a Histo1D, a Histo2D, an Estimate1D or an Estimate2D; found {kind}"
+        raise InputError(msg)
+    edges: tuple[Array, ...] = (np.array(sorted(found.xEdges()), dtype=np.float64),)  # of version 2 unsorted
+    bins = np.array(found.bins(), dtype=object)
+    if known[0].endswith("2D"):
         edges = (np.array(found.xEdges(), dtype=np.float64), np.array(found.yEdges(), dtype=np.float64))
         # It runs over x fastest, we over the last axis.
-        bins = np.array(found.bins(), dtype=object).reshape(len(edges[1]) - 1, len(edges[0]) - 1).T.ravel()
-    elif "ESTIMATE1D" in kind:
-        return _estimate(found)
-    else:
-        msg = f"{where}: expected a Histo1D, a Histo2D or an Estimate1D; found {kind}"
-        raise InputError(msg)
+        bins = bins.reshape(len(edges[1]) - 1, len(edges[0]) - 1).T.ravel()
+    if known[0].startswith("ESTIMATE"):
+        return edges, *_estimate(bins, found.error_labels(), edges)
     contents = np.array([one.sumW() for one in bins], dtype=np.float64)
     variances = np.array([one.sumW2() for one in bins], dtype=np.float64)
     return edges, contents, np.diag(variances)
 
 
-def _estimate(found: Any) -> tuple[tuple[Array, ...], Array, Array]:
-    edges = np.array(found.xEdges(), dtype=np.float64)
-    widths = np.diff(edges)
-    bins = found.bins()
-    contents = np.array([one.val() for one in bins], dtype=np.float64) * widths
+def _estimate(bins: Array, labels: Sequence[str], edges: Sequence[Array]) -> tuple[Array, Array]:
+    """Return contents and covariance of the densities in some bins."""
+    volumes = functools.reduce(np.multiply.outer, [np.diff(axis) for axis in edges]).ravel()
+    contents = np.array([one.val() for one in bins], dtype=np.float64) * volumes
     covariance = np.zeros((len(bins), len(bins)))
-    for number, label in enumerate(found.error_labels()):
+    for number, label in enumerate(labels):
         pairs = [(one.errors_dn()[number], one.errors_up()[number]) for one in bins]
         down, up = np.nan_to_num(np.array(pairs, dtype=np.float64)).T
-        shift = (up - down) / 2 * widths
+        shift = (up - down) / 2 * volumes
         block = np.outer(shift, shift)
         covariance += np.diag(np.diag(block)) if not label or label.startswith(UNCORRELATED) else block
-    return (edges,), contents, covariance
+    return contents, covariance

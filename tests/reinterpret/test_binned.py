@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from omnifold_pub import Release, Theory, compare
 from omnifold_pub.errors import InputError, StatisticsError
 from omnifold_pub.estimators import Histogram, Moments
+from omnifold_pub.exchange.warning import ExchangeWarning
 from omnifold_pub.reinterpret.binned import BinnedTheory
 from omnifold_pub.reinterpret.spectrum import Spectrum
 from omnifold_pub.reinterpret.weight_families import Combination, Family
@@ -280,6 +281,22 @@ def test_errors_of_a_yoda_estimate_are_signed_and_tied_by_label(tmp_path: Path) 
     np.testing.assert_allclose(spectrum.contents, [5, 4])  # densities times widths
     scale = np.array([0.3, -0.4])
     np.testing.assert_allclose(spectrum.covariance, np.diag([0.3**2, 0.2**2]) + np.outer(scale, scale))
+
+
+def test_what_is_exported_as_reference_data_is_read_as_a_theory(release: Release, tmp_path: Path) -> None:
+    """Along two axes: values, and of the errors what a breakdown can say."""
+    edges = [[-1.0, 0.0, 0.5, 1.0], [0.0, 2.5, 20.0]]
+    measured = release.measure(["x", "n"], edges, density=True, components=["shift", "pdf", "data_bootstrap"])
+    with pytest.warns(ExchangeWarning):
+        measured.to_yoda(tmp_path / "two.yoda", analysis="MINE")
+    name = measured.statistics[0].name
+    theory = BinnedTheory.from_yoda(tmp_path / "two.yoda", {name: "/REF/MINE/d01-x01-y01"}, unit="pb")
+    for shown in (measured, release.measure(["x", "n"], edges, components=["shift", "pdf", "data_bootstrap"])):
+        values, covariance = theory.predict(shown)
+        np.testing.assert_allclose(values, shown.nominal, rtol=1e-12)
+        expected = sum(shown.covariance(one) for one in ("shift", "pdf"))
+        expected = expected + np.diag(np.diag(shown.covariance("data_bootstrap")))
+        np.testing.assert_allclose(covariance, expected, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize(

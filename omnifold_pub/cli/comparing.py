@@ -58,9 +58,9 @@ def compare(
     """Compare a THEORY, or several, with a RELEASE: chi2, bins, p-value.
 
     A THEORY is a file of particle-level events: ROOT or Parquet, with columns named as the release's; HepMC or LHE, of
-    which the release's fiducial definition computes them. Or of histograms in the same bins: YODA. What it is, its
-    first bytes say. Several observables are compared jointly. For one theory it is said where chi2 comes from: which
-    bins, which components of the covariance, which directions; several are ranked.
+    which the release's fiducial definition computes them. Or of histograms in the same bins: YODA or ROOT. What it is,
+    its first bytes say. Several observables are compared jointly. For one theory it is said where chi2 comes from:
+    which bins, which components of the covariance, which directions; several are ranked.
 
     Example: omnifold-pub compare release.h5 theory.root --tree events --weight weight --unit pb
     -o pT_ll -b 200,300,450,1000

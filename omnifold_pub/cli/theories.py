@@ -71,7 +71,7 @@ class TheoryFiles:
     definition, weight_name : str or None
         Of generated events: the fiducial definition, the nominal weight.
     objects : tuple
-        ``(observable, path)``: of YODA files.
+        ``(observable, path)``: of histograms in YODA and ROOT files.
     families : tuple
         ``(name, rule, weights)``: variations.
     levels : tuple
@@ -103,19 +103,20 @@ class TheoryFiles:
         from omnifold_pub.reinterpret.kinds import kind_of
 
         kind = kind_of(path)
-        if kind != "YODA":
+        if kind != "YODA" and not (kind == "ROOT" and self.objects and self.tree is None):
             return self.read_events(path, question, kind)
         self._need(path, kind, "unit")
         if self.cross_section is not None:
-            msg = f"{path} is a YODA file: its histograms are normalised as they are; --cross-section is for events"
+            msg = f"{path} is a {kind} file: its histograms are normalised as they are; --cross-section is for events"
             raise click.UsageError(msg)
         objects = dict(self.objects)
         absent = [name for name in question.observables if name not in objects]
         if absent:
-            msg = f"{path} is a YODA file: say which histogram is of {absent[0]}: --object {absent[0]!r} PATH"
+            msg = f"{path} is a {kind} file: say which histogram is of {absent[0]}: --object {absent[0]!r} PATH"
             raise click.UsageError(msg)
         wanted = {name: objects[name] for name in question.observables}
-        return BinnedTheory.from_yoda(path, wanted, unit=self._unit, families=self._combinations())
+        read = BinnedTheory.from_yoda if kind == "YODA" else BinnedTheory.from_root
+        return read(path, wanted, unit=self._unit, families=self._combinations())
 
     def read_events(self, path: Path, question: Question, kind: Kind | None = None) -> Theory:
         """Read a theory that has events; as `read`, but histograms are refused.
@@ -245,7 +246,8 @@ def theory_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=(str, str),
             multiple=True,
             metavar="OBSERVABLE PATH",
-            help="YODA: which histogram is of an observable, such as pT_ll /ANALYSIS/d01-x01-y01.",
+            help="YODA, and ROOT without --tree: which histogram is of an observable, such as pT_ll "
+            "/ANALYSIS/d01-x01-y01; PATH[WEIGHT] is the same under a weight of --family.",
         ),
         click.option(
             "--weight-name", help="HepMC and LHE: name of the nominal weight.  [default: the first of each event]"

@@ -126,6 +126,45 @@ class BinnedTheory(Comparable):
         return cls(name, spectra, unit, combinations)
 
     @classmethod
+    def from_root(
+        cls,
+        path: str | Path,
+        observables: Mapping[str, str],
+        *,
+        unit: str | None,
+        name: str | None = None,
+        density: bool = False,
+        families: Mapping[str, Combination] | None = None,
+    ) -> Self:
+        """Read histograms (TH1, TH2) from a ROOT file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        observables : mapping
+            ``observables[observable]``: path of its histogram in the file.
+        unit : {"pb", "fb"} or None
+            Of the contents; None where they are no cross section.
+        density : bool
+            Whether the contents are divided by the widths of the bins.
+        families : mapping, optional
+            Which weights are variations: the histogram ``PATH[weight]`` is ``PATH`` under ``weight``.
+
+        Raises
+        ------
+        InputError
+            If the file, a histogram or a weight is missing.
+        MissingExtraError
+            If uproot is not installed.
+        """
+        from omnifold_pub.reinterpret.root_histograms import read_root_histograms
+
+        path = Path(path)
+        spectra = read_root_histograms(path, observables, density=density)
+        return cls(name or path.name, spectra, unit, families or {})
+
+    @classmethod
     def from_yoda(
         cls,
         path: str | Path,

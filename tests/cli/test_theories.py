@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hist
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -72,6 +73,15 @@ def to_yoda(path: Path, table: Columns, edges: list[float] = EDGES) -> Path:
     return path
 
 
+def to_root_histograms(path: Path, table: Columns) -> Path:
+    with uproot.recreate(path) as file:
+        for key, weights in (("", "weight"), ("[up]", "up"), ("[down]", "down")):
+            filled = hist.Hist.new.Var(EDGES).Weight().fill(table["x"], weight=table[weights])
+            file[f"folder/x{key}"] = filled
+        file["events"] = table
+    return path
+
+
 @pytest.fixture
 def table() -> Columns:
     return columns()
@@ -84,6 +94,7 @@ def table() -> Columns:
         ("t.parquet", to_parquet, PARQUET),
         ("t.yoda", to_yoda, YODA),
         ("t.yoda.gz", to_yoda, YODA),
+        ("t_histograms.root", to_root_histograms, ("--object", "x", "folder/x", "--unit", "pb")),
         ("no_suffix", to_parquet, PARQUET),  # its content tells
     ],
 )
@@ -255,6 +266,8 @@ def test_a_signal_of_histograms_is_exported(published: Path, tmp_path: Path, tab
         (to_yoda, (), "is a YODA file: missing --unit"),
         (to_yoda, ("--unit", "pb"), "say which histogram is of x: --object 'x' PATH"),
         (to_yoda, (*YODA, "--cross-section", "1"), "--cross-section is for events"),
+        (to_root_histograms, ("--object", "y", "x", "--unit", "pb"), "say which histogram is of x: --object 'x' PATH"),
+        (to_root_histograms, ("--object", "x", "folder/x"), "is a ROOT file: missing --unit"),
         (to_root, (*ROOT, "--family", "a", "envelope", "up", "--family", "a", "hessian", "down"), "expected one rule"),
         (to_root, (*ROOT, "--family", "a", "convolution", "up"), "'convolution' is not one of"),
         (to_root, (*ROOT, "--family-level", "a", "0.9"), "--family-level a: expected the name of a hessian --family"),

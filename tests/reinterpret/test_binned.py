@@ -316,6 +316,35 @@ def test_yoda_files_without_it_are_refused(tmp_path: Path, text: str, message: s
         BinnedTheory.from_yoda(tmp_path / "bad.yoda", {"x": "/MINE/x"}, unit="pb")
 
 
+def test_a_root_file_has_histograms_of_one_axis_and_of_two(release: Release, events: Theory, tmp_path: Path) -> None:
+    filled = hist.Hist.new.Var(X_EDGES).Var(Y_EDGES).Weight()
+    filled.fill(X.astype(np.float32), Y.astype(np.float32), weight=WEIGHTS)
+    with uproot.recreate(tmp_path / "h.root") as file:
+        file["mine/xy"], file["x"] = filled, of_hist(X, X_EDGES, WEIGHTS)
+        file["x[MUR2]"], file["tree"] = of_hist(X, X_EDGES, UP), {"x": X}
+    measurement = release.measure(["x", "y"], [X_EDGES, Y_EDGES])
+    theory = BinnedTheory.from_root(tmp_path / "h.root", {measurement.statistics[0].name: "mine/xy"}, unit="pb")
+    np.testing.assert_allclose(theory.predict(measurement)[0], events.predict(measurement)[0], rtol=1e-6)
+    one = release.measure("x", X_EDGES)
+    families = {"tune": Combination("hessian", ("MUR2",))}
+    varied = BinnedTheory.from_root(tmp_path / "h.root", {"x": "x"}, unit="pb", families=families)
+    for component in ("statistics", "tune"):
+        expected = events.prediction(one).covariance(component)
+        np.testing.assert_allclose(varied.prediction(one).covariance(component), expected, rtol=1e-5, atol=1e-12)
+    divided = BinnedTheory.from_root(tmp_path / "h.root", {"x": "x"}, unit="pb", density=True)
+    np.testing.assert_allclose(divided.spectra["x"].contents, varied.spectra["x"].contents * np.diff(X_EDGES))
+    for key, message in (
+        ("y", r"no histogram \(TH1, TH2\) 'y'; there are"),
+        ("tree", r"'tree' \(it is a ROOT::RNTuple\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            BinnedTheory.from_root(tmp_path / "h.root", {"x": key}, unit="pb")
+    (tmp_path / "bad.root").write_bytes(b"root rubbish")
+    for name, message in (("bad", "not a ROOT file, or a damaged one"), ("absent", "no such file")):
+        with pytest.raises(InputError, match=message):
+            BinnedTheory.from_root(tmp_path / f"{name}.root", {"x": "x"}, unit="pb")
+
+
 def test_a_missing_yoda_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent: no such file"):
         BinnedTheory.from_yoda(tmp_path / "absent", {"x": "/MINE/x"}, unit="pb")

@@ -44,7 +44,7 @@ def check_unit(name: str, unit: str | None, weight_unit: str, statistics: Sequen
             return
         msg = (
             f"{name}: has no cross section, so that it can only be compared in shape: ask for the shape "
-            "(shape_only=True, --shape), measure with normalise=True, or state its cross section"
+            "(shape_only=True, --shape), or state its cross section"
         )
         raise InputError(msg)
     if weight_unit != unit:

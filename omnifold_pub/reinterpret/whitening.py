@@ -108,7 +108,8 @@ def whiten(results: Sequence[ComponentResult], extra: Matrix, *, pseudo_inverse:
         few = [r for r in results if r.replicas and rank_of(r.covariance) >= r.replicas - 1]
         if few or not pseudo_inverse:
             names = ", ".join(f"{r.component.name!r} has {r.replicas} replicas" for r in few)
-            raise StatisticsError(modes.shortage() + (f"; {names}" if few else ""))
+            hint = f"; {names}" if few else ", or ask for the directions that it knows (pseudo_inverse=True)"
+            raise StatisticsError(modes.shortage() + hint)
     white = modes.transform
     parts = [
         EstimatedPart(white @ r.covariance @ white.T, r.replicas - 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from omnifold_pub.errors import InputError
+from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Bins
 from omnifold_pub.observables.events import Definition, NanRule
 
@@ -78,6 +80,9 @@ class ComparesTheories:
         >>> comparison.test.dof
         5
         """
+        if not hasattr(theory, "compare"):
+            msg = f"expected a theory, then observables; found {shorten(theory)} in place of the theory"
+            raise InputError(msg)
         release = cast("Any", self)  # what this is mixed into measures
         return theory.compare(
             release.measure(observable, bins, where=where, nan=nan),

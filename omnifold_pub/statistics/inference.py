@@ -155,7 +155,8 @@ def _check_rank(modes: Spectrum, parts: Sequence[_Part], events: Vector | None, 
     if exhausted:  # which directions are missing is then an accident: it says nothing of the bins
         which = "" if events is None else fewest(events, short)
     if not pseudo_inverse:
-        raise StatisticsError(modes.shortage(which) + few)
+        offer = "" if exhausted else ", or ask for the directions that it knows (pseudo_inverse=True)"
+        raise StatisticsError(modes.shortage(which) + few + offer)
     if exhausted:
         msg = (
             f"the covariance of {modes.bins} bins has rank {modes.rank}{few}: the directions that are missing may "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,5 +186,8 @@ def test_the_release_measures_and_compares_in_one_call(release: Release, theory:
     found = release.compare(theory, wanted, where="x > -1", leave_out=["model"])
     joint = release.measure(wanted, where="x > -1")
     assert found.to_dict() == compare(joint, theory, leave_out=["model"]).to_dict()
+    swapped: Any = (wanted, theory)
+    with pytest.raises(InputError, match=r"expected a theory, then observables; found \{'x'.* in place of the theory"):
+        release.compare(*swapped)
     alone = release.compare(theory, "x", [-2.0, 0.0, 2.0], shape_only=True)
     assert alone.test == compare(release.measure("x", [-2.0, 0.0, 2.0]), theory, shape_only=True).test

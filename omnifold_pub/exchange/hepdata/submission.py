@@ -53,7 +53,8 @@ class Submission:
         licence = self.record.licence
         own = [(LAYOUT_FILE, _LAYOUT_SAID), *((one.file, escaped(one.description)) for one in self.attachments)]
         resources = [
-            {"location": file, "description": said} | ({"license": licence} if licence else {}) for file, said in own
+            {"location": file, "description": said} | ({"license": dict(licence)} if licence else {})
+            for file, said in own
         ]
         whole = {"comment": self.record.comment(), "additional_resources": [*self.record.resources(), *resources]}
         return [whole, *(self._document(table, licence) for table in self.tables)]

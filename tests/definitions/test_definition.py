@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,26 @@ def test_other_packages_offer_theirs() -> None:
         find_definition("leading", version=2)
     with pytest.raises(InputError, match="'broken': expected a FiducialDefinition"):
         find_definition("broken")
+
+
+def test_an_installed_package_registers_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pip leaves it: a module, and a folder that says what it offers."""
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "from omnifold_pub.definitions import FiducialColumns, FiducialDefinition\n"
+        "def count(particles):\n"
+        "    n = np.diff(particles.offsets).astype(float)\n"
+        "    return FiducialColumns(n > 0, {'n': n})\n"
+        "COUNT = FiducialDefinition('count', 2, 'Any particle', ('n',), count)\n"
+    )
+    about = tmp_path / "mine-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[omnifold_pub.definitions]\ncount = mine:COUNT\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "count" in known_definitions()
+    found = definition_of({"fiducial": {"definition": {"name": "count", "version": 2}}})
+    assert found(TWO_EVENTS).columns["n"].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("name", ["zjet", "os:system", "omnifold_pub.definitions.zjets", ""])

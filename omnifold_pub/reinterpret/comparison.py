@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from omnifold_pub.errors import InputError, ObservableError
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.reinterpret.dissection import Dissection, TheoryPart, dissect
-from omnifold_pub.reinterpret.prediction import Predicting, Prediction, checked_theory
+from omnifold_pub.reinterpret.prediction import PREFIX, Predicting, Prediction, checked_theory
 from omnifold_pub.reinterpret.totals import Total, totals
 from omnifold_pub.reinterpret.whitening import used_results
 from omnifold_pub.statistics.inference import Chi2
@@ -178,12 +178,12 @@ def _theory_parts(predicted: Prediction) -> list[TheoryPart]:
     for name in predicted.components:
         combination = predicted.combinations.get(name)
         if combination is None or combination.rule == "replicas":
-            parts.append(TheoryPart(f"theory: {name}", predicted.covariance(name)))
+            parts.append(TheoryPart(PREFIX + name, predicted.covariance(name)))
             continue
         shifts = predicted.shifts(name)
         several = len(shifts) > 1
         parts += [
-            TheoryPart(f"theory: {name}{f' {number}' if several else ''}", np.outer(shift, shift), shift)
+            TheoryPart(f"{PREFIX}{name}{f' {number}' if several else ''}", np.outer(shift, shift), shift)
             for number, shift in enumerate(shifts, start=1)
         ]
     return parts
@@ -201,8 +201,10 @@ def _shape_parts(normalised: Prediction, groups: Sequence[slice]) -> list[Theory
 def _tested(measurement: Estimate, predicted: Prediction, *, shape: bool, exact: bool = False, **options: Any) -> Chi2:
     """Test a prediction; in shape: that of normalised spectra, whose families combine anew."""
     compared = predicted.normalised(measurement.slices) if shape else predicted
-    covariance = None if exact else compared.covariance()
-    return measurement.chi2(compared.values(), covariance, shape_only=shape, **options)
+    if exact:
+        return measurement.chi2(compared.values(), shape_only=shape, **options)
+    both = replace(measurement, results=(*measurement.results, *compared.estimated()))  # so that p knows how few
+    return both.chi2(compared.values(), compared.known(), shape_only=shape, **options)
 
 
 def compare(
@@ -215,6 +217,8 @@ def compare(
     pseudo_inverse: bool = False,
 ) -> Comparison:
     """Compare a theory with a measurement, its own covariance added to the measurement's.
+
+    The p-value knows how few the replicas are that parts of both covariances are estimated from.
 
     Parameters
     ----------

@@ -16,9 +16,12 @@ from omnifold_pub.reinterpret.weight_families import Combination, combine, shift
 from omnifold_pub.statistics.components import ComponentResult
 from omnifold_pub.statistics.shape import normalisation_slope, normalised
 
-__all__ = ["Predicting", "Prediction", "checked_theory"]
+__all__ = ["PREFIX", "Predicting", "Prediction", "checked_theory"]
 
 Array = NDArray[np.float64]
+
+PREFIX = "theory: "
+"""Before the names of a prediction's components, which may be called as the measurement's are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +119,19 @@ class Prediction:
             raise ObservableError(msg)
         every = np.concatenate([self.nominal[np.newaxis], members])
         return every.min(axis=0), every.max(axis=0)
+
+    def estimated(self) -> tuple[ComponentResult, ...]:
+        """Return the components that are estimates from replicas, called ``theory: ...`` beside the measurement's."""
+        return tuple(
+            ComponentResult(replace(r.component, name=PREFIX + r.component.name), r.members, r.covariance)
+            for r in self.results
+            if r.replicas
+        )
+
+    def known(self) -> Array:
+        """Return ``covariance[bin, bin]`` of all the others."""
+        known = [result.covariance for result in self.results if not result.replicas]
+        return np.sum(known, axis=0) if known else np.zeros((len(self.nominal), len(self.nominal)))
 
     def normalised(self, groups: Sequence[slice]) -> Prediction:
         """Return the same with each group of bins divided by its own sum, each member by its own.

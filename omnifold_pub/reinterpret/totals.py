@@ -98,8 +98,7 @@ def totals(measurement: Estimate, results: Sequence[ComponentResult], prediction
         ]
         total = prediction.summed(place)
         measured, predicted = float(measurement.nominal[place].sum()), float(total.nominal[0])
-        own = total.covariance()
-        test = chi2_test(np.array([measured - predicted]), sums, own)
-        error = float(np.sqrt(own + sum(one.covariance for one in sums)).item())
+        test = chi2_test(np.array([measured - predicted]), [*sums, *total.estimated()], total.known())
+        error = float(np.sqrt(total.covariance() + sum(one.covariance for one in sums)).item())
         found.append(Total(statistic.name, measured, predicted, error, test.p_value))
     return tuple(found)

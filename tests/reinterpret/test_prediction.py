@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from omnifold_pub import Release, Theory, compare
 from omnifold_pub.errors import InputError, StatisticsError
 from omnifold_pub.reinterpret.prediction import Prediction, checked_theory
 from omnifold_pub.reinterpret.weight_families import Combination, Family, combine
 from omnifold_pub.statistics.components import Component, ComponentResult
+from omnifold_pub.statistics.inference import chi2_test
 
 X_EDGES = np.array([-2.0, -0.7, 0.1, 0.8, 2.5])
 Y_EDGES = np.array([0.0, 15.0, 40.0, 120.0])
@@ -111,6 +113,34 @@ def test_the_normalisation_has_the_envelope_of_sums(release: Release, theory: Th
         sums = np.array([member[place].sum() for member in (predicted.nominal, *predicted.members("scales"))])
         own = predicted.covariance("statistics")[place, place].sum() + ((sums.max() - sums.min()) / 2) ** 2
         assert total.uncertainty == pytest.approx(np.sqrt(joint.covariance()[place, place].sum() + own))
+
+
+def test_the_p_value_knows_how_few_replicas_a_theory_has(release: Release, theory: Theory) -> None:
+    """In bins, in shape and of the sum."""
+    rng = np.random.default_rng(7)
+    factors = 1 + 0.2 * rng.normal(size=(6, 3))
+    x = theory.events["x"].astype(float)
+    replicas = theory.weights[:, np.newaxis] * np.stack([np.ones_like(x), x, x**2 / 2], axis=1) @ factors.T * 0.6
+    families = {"pdf": Family(Combination("replicas"), tuple("abcdef"), replicas)}
+    few = Theory.from_arrays(dict(theory.events), theory.weights, unit="pb", families=families)
+    measurement = release.measure("x", X_EDGES, components=["data_bootstrap", "luminosity", "event_sampling"])
+    predicted = few.prediction(measurement)
+    comparison = compare(measurement, few)
+    (own,) = predicted.estimated()
+    assert own.component.name == "theory: pdf"
+    np.testing.assert_allclose(predicted.known() + own.covariance, predicted.covariance())
+    residual = measurement.nominal - predicted.nominal
+    expected = chi2_test(residual, [*measurement.results, own], predicted.known())
+    assert (comparison.test.chi2, comparison.test.p_value) == (expected.chi2, expected.p_value)
+    assert (expected.method, expected.replicas) == ("simulation", 6)
+    assert comparison.test.p_value > measurement.chi2(predicted.nominal, predicted.covariance()).p_value
+    assert comparison.shape().replicas == 6
+    shares = predicted.normalised(measurement.slices)
+    known = measurement.chi2(shares.nominal, shares.covariance(), shape_only=True)
+    assert comparison.shape().chi2 == pytest.approx(known.chi2, rel=1e-9)
+    assert comparison.shape().p_value > known.p_value
+    (total,) = comparison.normalisation()
+    assert total.p_value > 2 * norm.sf(abs(total.pull))
 
 
 @pytest.mark.parametrize("found", ["theory.root", None, 3, {"x": [1.0]}])

@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
 from omnifold_pub.measurement import Estimate
-from omnifold_pub.reinterpret.prediction import Predicting, Prediction, checked_theory
+from omnifold_pub.reinterpret.prediction import PREFIX, Predicting, Prediction, checked_theory
 from omnifold_pub.reinterpret.weight_families import Combination, combine
 
 __all__ = ["Mixture", "parts_of"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-
-PREFIX = "theory: "
-"""Before the names of a prediction's components, which may be called as the measurement's are."""
 
 
 @dataclass(frozen=True, eq=False)

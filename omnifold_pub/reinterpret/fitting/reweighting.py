@@ -15,9 +15,9 @@ from omnifold_pub.errors import InputError
 from omnifold_pub.format.tiles import MemoryArray
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import shorten, suggest
-from omnifold_pub.reinterpret.fitting.mixture import PREFIX, parts_of
+from omnifold_pub.reinterpret.fitting.mixture import parts_of
 from omnifold_pub.reinterpret.fitting.model import BoundModel, Model, Parameter, check_parameters
-from omnifold_pub.reinterpret.prediction import checked_theory
+from omnifold_pub.reinterpret.prediction import PREFIX, checked_theory
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.statistics.components import Component
 

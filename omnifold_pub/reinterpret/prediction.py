@@ -120,13 +120,16 @@ class Prediction:
         every = np.concatenate([self.nominal[np.newaxis], members])
         return every.min(axis=0), every.max(axis=0)
 
-    def estimated(self) -> tuple[ComponentResult, ...]:
-        """Return the components that are estimates from replicas, called ``theory: ...`` beside the measurement's."""
+    def named(self) -> tuple[ComponentResult, ...]:
+        """Return the components called ``theory: ...``, as they are beside those of a measurement."""
         return tuple(
             ComponentResult(replace(r.component, name=PREFIX + r.component.name), r.members, r.covariance)
             for r in self.results
-            if r.replicas
         )
+
+    def estimated(self) -> tuple[ComponentResult, ...]:
+        """Return those of them that are estimates from replicas."""
+        return tuple(result for result in self.named() if result.replicas)
 
     def known(self) -> Array:
         """Return ``covariance[bin, bin]`` of all the others."""

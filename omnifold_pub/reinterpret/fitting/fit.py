@@ -98,10 +98,13 @@ def fit(
     results = used_results(measurement, leave_out=leave_out, decorrelate=decorrelate)
     values = prepare(bound, fixed, start)
     measured = measurement.nominal
+    nothing = np.zeros((len(measured), len(measured)))
     free = np.array([parameter.name not in fixed for parameter in bound.parameters])
     for _ in range(_ROUNDS):
         own = bound.parts(values)
-        white = whiten(results, np.sum(list(own.values()), axis=0), pseudo_inverse=pseudo_inverse)
+        known: Matrix = sum((part.covariance for part in own if not part.replicas), nothing)
+        estimated = [part for part in own if part.replicas]
+        white = whiten([*results, *estimated], known, pseudo_inverse=pseudo_inverse)
         minuit = minimise(bound, measured, white, values, fixed=tuple(fixed))
         others = other_minima(bound, measured, white, minuit, fixed=tuple(fixed))
         if others and others[0][0] < float(minuit.fval or 0.0):
@@ -188,14 +191,13 @@ def _spread(matrix: Matrix, free: NDArray[np.bool_]) -> Matrix:
     return full
 
 
-def _propagated(white: Whitened, own: Mapping[str, Matrix], slopes: Matrix) -> tuple[Matrix, dict[str, Matrix]]:
+def _propagated(white: Whitened, own: Sequence[ComponentResult], slopes: Matrix) -> tuple[Matrix, dict[str, Matrix]]:
     """Return (A^T V^-1 A)^-1, and what it is the sum of: G C_k G^T with G = (A^T V^-1 A)^-1 A^T V^-1."""
     whitened = white.transform @ slopes
     curvature: Matrix = np.asarray(np.linalg.inv(whitened.T @ whitened), dtype=np.float64)
     gain = curvature @ whitened.T @ white.transform
-    covariances = {result.component.name: result.covariance for result in white.results}
-    covariances |= {name: covariance for name, covariance in own.items() if covariance.any()}
-    return curvature, {name: gain @ covariance @ gain.T for name, covariance in covariances.items()}
+    parts = [*white.results, *(part for part in own if not part.replicas and part.covariance.any())]
+    return curvature, {part.component.name: gain @ part.covariance @ gain.T for part in parts}
 
 
 def _goodness(white: Whitened, slopes: Matrix, residual: Vector) -> Chi2:

@@ -13,8 +13,9 @@ from omnifold_pub.errors import InputError
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.reinterpret.prediction import PREFIX, Predicting, Prediction, checked_theory
 from omnifold_pub.reinterpret.weight_families import Combination, combine
+from omnifold_pub.statistics.components import Component, ComponentResult
 
-__all__ = ["Mixture", "parts_of"]
+__all__ = ["Mixture"]
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -73,19 +74,16 @@ class Mixture:
         found: Vector = factors @ self.nominal
         return found
 
-    def parts(self, factors: Vector) -> dict[str, Matrix]:
-        """Return ``covariance[bin, bin]`` by component: the statistics, and each family."""
+    def parts(self, factors: Vector) -> list[ComponentResult]:
+        """Return the components of the covariance: the statistics, and each family."""
         nominal = self.values(factors)
-        found: dict[str, Matrix] = {f"{PREFIX}statistics": np.einsum("k,kij->ij", factors**2, self.statistics)}
+        statistics = Component(f"{PREFIX}statistics", "event_sampling")
+        covariance = np.einsum("k,kij->ij", factors**2, self.statistics)
+        found = [ComponentResult(statistics, np.empty((0, len(nominal))), covariance)]
         for name, one in self.families.items():
             members = np.einsum("k,kmi->mi", factors, one.members)
-            found[PREFIX + name] = combine(name, one.combination, members, nominal).covariance
+            found.append(combine(PREFIX + name, one.combination, members, nominal))
         return found
-
-
-def parts_of(prediction: Prediction) -> dict[str, Matrix]:
-    """Return a single prediction's covariance by component, called as those of a `Mixture`."""
-    return {PREFIX + name: prediction.covariance(name) for name in prediction.components}
 
 
 def _together(name: str, predictions: Sequence[Prediction]) -> _Together:

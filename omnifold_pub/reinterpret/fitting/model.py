@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from omnifold_pub.errors import InputError
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import repeated, shorten
+from omnifold_pub.statistics.components import Component, ComponentResult
 
 __all__ = ["BoundModel", "Function", "Model", "Parameter", "check_parameters"]
 
@@ -78,17 +79,17 @@ class BoundModel:
     predict : callable
         ``predict(value[parameter]) -> T[bin]``.
     parts : callable
-        ``parts(value[parameter])``: ``covariance[bin, bin]`` of the prediction itself, by component, each of which is
-        called ``theory``, or ``theory: ...``.
+        ``parts(value[parameter])``: what the covariance of the prediction itself is the sum of; each is called
+        ``theory``, or ``theory: ...``.
     """
 
     parameters: tuple[Parameter, ...]
     predict: Callable[[Vector], Vector]
-    parts: Callable[[Vector], Mapping[str, Matrix]]
+    parts: Callable[[Vector], Sequence[ComponentResult]]
 
     def covariance(self, values: Vector) -> Matrix:
         """Return the sum of all parts, ``covariance[bin, bin]``."""
-        total: Matrix = np.sum(list(self.parts(values).values()), axis=0)
+        total: Matrix = np.sum([part.covariance for part in self.parts(values)], axis=0)
         return total
 
 
@@ -150,13 +151,13 @@ class Function(Model):
                 raise InputError(msg)
             return found
 
-        def parts(values: Vector) -> dict[str, Matrix]:
+        def parts(values: Vector) -> list[ComponentResult]:
             own = np.zeros((bins, bins)) if self.own_covariance is None else self.own_covariance(values)
             matrix: Matrix = np.asarray(own, dtype=np.float64)
             if matrix.shape != (bins, bins) or not np.isfinite(matrix).all():
                 msg = f"model: expected a finite covariance of {bins} bins at {values.tolist()}; found {shorten(own)}"
                 raise InputError(msg)
-            return {"theory": matrix}
+            return [ComponentResult(Component("theory", "event_sampling"), np.empty((0, bins)), matrix)]
 
         return BoundModel(tuple(self.parameters), predict, parts)
 

@@ -15,11 +15,10 @@ from omnifold_pub.errors import InputError
 from omnifold_pub.format.tiles import MemoryArray
 from omnifold_pub.measurement import Estimate
 from omnifold_pub.messages import shorten, suggest
-from omnifold_pub.reinterpret.fitting.mixture import parts_of
 from omnifold_pub.reinterpret.fitting.model import BoundModel, Model, Parameter, check_parameters
 from omnifold_pub.reinterpret.prediction import PREFIX, checked_theory
 from omnifold_pub.reinterpret.theory import Theory
-from omnifold_pub.statistics.components import Component
+from omnifold_pub.statistics.components import Component, ComponentResult
 
 __all__ = ["Reweighting"]
 
@@ -148,7 +147,7 @@ class Reweighting(Model):
             bins = len(start.nominal)
             msg = f"{self.theory.name}: no event is in any of the {bins} bins; is it of the same fiducial region?"
             raise InputError(msg)
-        families = parts_of(start)
+        families = start.named()[1:]
         basis = self._basis()
         if all(getattr(statistic, "is_linear", False) for statistic in measurement.statistics):
             family = Component(_BASIS, "hessian", members=basis.shape[1])
@@ -162,9 +161,9 @@ class Reweighting(Model):
             def predict(values: Vector) -> Vector:
                 return self._evaluate(measurement, basis @ self._monomials(values), basis=None).nominal
 
-        def parts(values: Vector) -> dict[str, Matrix]:
-            sampling = Component("statistics", "event_sampling", seed=_SEED)
+        def parts(values: Vector) -> tuple[ComponentResult, ...]:
+            sampling = Component(f"{PREFIX}statistics", "event_sampling", seed=_SEED)
             found = self._evaluate(measurement, basis @ self._monomials(values), sampling, basis=None)
-            return {**families, f"{PREFIX}statistics": found.results[0].covariance}
+            return (found.results[0], *families)
 
         return BoundModel(self.parameters, predict, parts)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from omnifold_pub import Measurement, Theory
 from omnifold_pub.errors import InputError
 from omnifold_pub.estimators import Profile
-from omnifold_pub.reinterpret.fitting import Grid, Reweighting, Templates, fit
+from omnifold_pub.reinterpret.fitting import BoundModel, Function, Grid, Parameter, Reweighting, Templates, fit
 from omnifold_pub.reinterpret.weight_families import Combination, Family, combine
 
 Array = NDArray[np.float64]
@@ -93,6 +93,10 @@ def test_a_grid_with_as_many_nodes_as_monomials_goes_through_them(spectrum: Meas
     assert not Grid(["s"], nodes).residuals(spectrum).any()
 
 
+def parts_of(bound: BoundModel, at: Array) -> dict[str, Array]:
+    return {part.component.name: part.covariance for part in bound.parts(at)}
+
+
 def with_scales(one: Theory, up: float, down: float, rule: Any = "envelope", **more: Any) -> Theory:
     """Give a theory a family of two members, which depend on the events."""
     x = one.events["x"].astype(float)
@@ -118,7 +122,7 @@ def test_a_family_is_one_cause_of_all_samples_of_a_grid(spectrum: Measurement, r
         .predict(at)
         for m in (0, 1)
     ]
-    parts = bound.parts(at)
+    parts = parts_of(bound, at)
     assert set(parts) == {"theory: statistics", "theory: scales"}
     expected = combine("scales", Combination(rule, **more), np.array(members), bound.predict(at)).covariance
     np.testing.assert_allclose(parts["theory: scales"], expected, rtol=1e-9, atol=1e-12)
@@ -138,7 +142,7 @@ def test_a_family_is_one_cause_of_all_templates(spectrum: Measurement) -> None:
     ]
     at = np.array([mu, nu])
     expected = combine("scales", Combination("envelope"), np.array(mixed), bound.predict(at)).covariance
-    np.testing.assert_allclose(bound.parts(at)["theory: scales"], expected, rtol=1e-9)
+    np.testing.assert_allclose(parts_of(bound, at)["theory: scales"], expected, rtol=1e-9)
     found = fit(Templates({"mu": signal}, background), spectrum)
     assert set(found.components) == {"all", "theory: statistics", "theory: scales"}
     without = fit(Templates({"mu": replace(signal, families={})}, replace(background, families={})), spectrum)
@@ -162,9 +166,37 @@ def test_families_of_one_name_that_are_not_one_are_refused(spectrum: Measurement
 
 def test_families_of_a_reweighted_theory_are_parts_of_its_covariance(spectrum: Measurement) -> None:
     base = with_scales(theory(5), 0.1, 0.1)
-    parts = Reweighting(base, {"c": base.weights * 0.1}).of(spectrum).parts(np.array([0.5]))
+    parts = parts_of(Reweighting(base, {"c": base.weights * 0.1}).of(spectrum), np.array([0.5]))
     np.testing.assert_allclose(parts["theory: scales"], base.prediction(spectrum).covariance("scales"))
     np.testing.assert_allclose(parts["theory: statistics"], histogram(base, base.weights * 1.05)[1], rtol=1e-9)
+
+
+def test_a_fit_knows_how_few_replicas_a_theory_has(make_measurement: MakeMeasurement) -> None:
+    """Six replicas of the theory beside a covariance that is known: as six of the measurement."""
+    base = theory(5, events=40_000)
+    x = base.events["x"].astype(float)
+    factors = 1 + 0.1 * np.random.default_rng(3).normal(size=(6, 3))
+    replicas = base.weights[:, np.newaxis] * (np.stack([np.ones_like(x), x, x**2], axis=1) @ factors.T) / 3
+    varied = replace(base, families={"pdf": Family(Combination("replicas"), tuple("abcdef"), replicas)})
+    nominal = histogram(base)[0] * np.array([1.05, 1.0, 0.97, 1.02, 1.0])
+    known = np.diag(nominal) / 500
+    found = fit(Templates({"mu": varied}), make_measurement(nominal, {"all": known}, edges=EDGES))
+    mu = found.values[0]
+    bound = Templates({"mu": varied}).of(make_measurement(nominal, {"all": known}, edges=EDGES))
+    parts = {part.component.name: part for part in bound.parts(np.array([mu]))}
+    assert parts["theory: pdf"].replicas == 6
+    members = nominal + parts["theory: pdf"].members - parts["theory: pdf"].members.mean(axis=0)
+    other = {"all": known + parts["theory: statistics"].covariance, "bootstrap": members}
+    line = Function([Parameter("mu", 1)], lambda p: p[0] * histogram(base)[0])
+    expected = fit(line, make_measurement(nominal, other, edges=EDGES))
+    assert found.freedom == pytest.approx(expected.freedom, rel=1e-3)
+    assert found.freedom < 1000
+    assert found["mu"] == pytest.approx(expected["mu"], rel=1e-3)
+    assert (found.lower[0], found.upper[0]) == pytest.approx((expected.lower[0], expected.upper[0]), rel=1e-3)
+    assert found.goodness is not None
+    assert expected.goodness is not None
+    assert found.goodness.p_value == pytest.approx(expected.goodness.p_value, abs=0.01)
+    assert set(found.components) == {"all", "theory: statistics", "theory: pdf"}
 
 
 def test_a_grid_of_two_parameters_is_least_squares(spectrum: Measurement) -> None:

@@ -144,4 +144,5 @@ def _arguments(files: TheoryFiles) -> list[str]:
         if value is not None:
             text = f"{value:.12g}" if isinstance(value, float) else value
             found += [f"--{name.replace('_', '-')}", text]
-    return found + [word for family in files.families for word in ("--family", *family)]
+    found += [word for family in files.families for word in ("--family", *family)]
+    return found + [word for name, level in files.levels for word in ("--family-level", name, f"{level:.12g}")]

@@ -213,8 +213,11 @@ def theory_modes(theory: Theory, means: Matrix) -> list[Modes]:
     place = 1 + EVENT_SAMPLING_REPLICAS
     found = [sampling_modes(means[:place])]
     for name, family in theory.families.items():
-        members = means[place : place + len(family.names)]
-        found.append(Modes(f"theory {name}", shifts_of(family.combination, members, means[0]), math.inf))
+        title, members = f"theory {name}", means[place : place + len(family.names)]
+        if family.combination.rule == "replicas":
+            found.append(modes_of(Component(title, "bootstrap"), members, means[0], central="single"))
+        else:
+            found.append(Modes(title, shifts_of(family.combination, members, means[0]), math.inf))
         place += len(family.names)
     return found
 

@@ -18,6 +18,7 @@ from omnifold_pub.explorer.desk import Desk
 
 pytest.importorskip("fastapi", reason="FastAPI is not installed")
 
+HESSIAN = ("--weight", "weight", "--unit", "fb")
 TABLE = ("--tree", "events", "--weight", "weight", "--unit", "pb", "--sentinel", "-99")
 
 
@@ -80,6 +81,10 @@ def test_theories_of_every_kind_are_offered_with_what_reads_them(
     for path, arguments in (
         (theory_file, TABLE),
         (tmp_path / "narrow.parquet", ("--weight", "weight", "--unit", "fb", "--family", "w", "envelope", "weight_up")),
+        (
+            tmp_path / "narrow.parquet",
+            (*HESSIAN, "--family", "w", "hessian", "weight_up", "--family-level", "w", "0.9"),
+        ),
         (tmp_path / "narrow.parquet", ("--weight", "weight", "--unit", "none")),
         (events, ("--unit", "fb")),
         (events, ("--cross-section", "12.5", "--definition", "zjets")),
@@ -92,7 +97,9 @@ def test_theories_of_every_kind_are_offered_with_what_reads_them(
         assert offered.theory.unit == again.unit
         np.testing.assert_array_equal(offered.theory.weights, again.weights)
         np.testing.assert_array_equal(offered.theory.events["pT_ll"], again.events["pT_ll"])
-        assert list(offered.theory.families) == list(again.families)
+        assert {name: one.combination for name, one in offered.theory.families.items()} == {
+            name: one.combination for name, one in again.families.items()
+        }
         assert offered.recipe is not None
         assert offered.recipe.arguments[0] == str(path)
         given = offered.recipe.arguments[1:]

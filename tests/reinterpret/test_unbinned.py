@@ -13,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from omnifold_pub import Release, Theory
+from omnifold_pub.accumulation.evaluation import EVENT_SAMPLING_REPLICAS
 from omnifold_pub.errors import InputError, ObservableError, StatisticsError
-from omnifold_pub.reinterpret.unbinned import compare_unbinned
+from omnifold_pub.reinterpret.unbinned import compare_unbinned, theory_modes
+from omnifold_pub.reinterpret.weight_families import Combination, Family
 
 NAMES = ("sliced Wasserstein", "energy", "discriminant")
 
@@ -73,6 +75,24 @@ def test_the_spread_of_the_theory_is_that_of_its_events(release: Release) -> Non
         for n in (40, 4000)
     )
     assert few["energy"].expected > 3 * many["energy"].expected
+
+
+def test_the_replicas_of_a_theory_are_few_too() -> None:
+    """Their fluctuation is of unknown size, that of an eigenvector is not."""
+    rng = np.random.default_rng(4)
+    weights = np.ones((3, 6))
+    families = {
+        "pdf": Family(Combination("replicas"), tuple("abcdef"), weights),
+        "tune": Family(Combination("hessian"), ("up",), weights[:, :1]),
+    }
+    varied = Theory.from_arrays({"x": np.arange(3.0)}, np.ones(3), unit="pb", families=families)
+    means = rng.normal(size=(1 + EVENT_SAMPLING_REPLICAS + 7, 4))
+    _, pdf, tune = theory_modes(varied, means)
+    np.testing.assert_allclose(pdf.modes.T @ pdf.modes, np.cov(means[-7:-1].T))
+    np.testing.assert_allclose(tune.modes, means[-1:] - means[:1])
+    assert (pdf.name, tune.name) == ("theory pdf", "theory tune")
+    assert 5 <= pdf.freedom < np.inf
+    assert np.isinf(tune.freedom)
 
 
 def test_expressions_and_functions(release: Release) -> None:

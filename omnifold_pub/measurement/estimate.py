@@ -220,6 +220,7 @@ class Estimate(Presentable, Exchangeable):
                 groups=self.slices,
                 central=self.central,
                 decorrelate=decorrelate,
+                names=self.names,
             )
             effective, decorrelate = effective[kept_bins(self.slices)], ()
         return chi2_test(

@@ -200,7 +200,7 @@ def _shape_parts(normalised: Prediction, groups: Sequence[slice]) -> list[Theory
 
 def _tested(measurement: Estimate, predicted: Prediction, *, shape: bool, exact: bool = False, **options: Any) -> Chi2:
     """Test a prediction; in shape: that of normalised spectra, whose families combine anew."""
-    compared = predicted.normalised(measurement.slices) if shape else predicted
+    compared = predicted.normalised(measurement.slices, names=measurement.names) if shape else predicted
     if exact:
         return measurement.chi2(compared.values(), shape_only=shape, **options)
     both = replace(measurement, results=(*measurement.results, *compared.estimated()))  # so that p knows how few

@@ -136,7 +136,7 @@ class Prediction:
         known = [result.covariance for result in self.results if not result.replicas]
         return np.sum(known, axis=0) if known else np.zeros((len(self.nominal), len(self.nominal)))
 
-    def normalised(self, groups: Sequence[slice]) -> Prediction:
+    def normalised(self, groups: Sequence[slice], *, names: Sequence[str] = ()) -> Prediction:
         """Return the same with each group of bins divided by its own sum, each member by its own.
 
         The envelope of normalised members is not the normalised envelope: two members that move one bin each move no
@@ -146,14 +146,16 @@ class Prediction:
         ----------
         groups : sequence of slice
             The bins of each observable; together all bins.
+        names : sequence of str
+            Of the observables, for messages.
 
         Raises
         ------
         StatisticsError
             If a sum is not above zero.
         """
-        slope = normalisation_slope(self.nominal, groups, self.theory)
-        return self._mapped(lambda values: normalised(values, groups, self.theory), slope)
+        slope = normalisation_slope(self.nominal, groups, self.theory, names=names)
+        return self._mapped(lambda values: normalised(values, groups, self.theory, names=names), slope)
 
     def summed(self, bins: slice) -> Prediction:
         """Return the sum over some bins, as the one number that there is."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnifold_pub.errors import StatisticsError
+from omnifold_pub.messages import shorten
 from omnifold_pub.statistics.components import CentralRule, ComponentResult, component_covariance
 from omnifold_pub.statistics.covariances import checked_covariance, checked_two_points
 
@@ -37,7 +38,12 @@ class ShapeComparison(NamedTuple):
     extra: Matrix | None
 
 
-def kept_bins(groups: Sequence[slice], *, drop: int = -1) -> NDArray[np.intp]:
+def _place(number: int, names: Sequence[str]) -> str:
+    """Return what a group is called in messages."""
+    return shorten(names[number]) if names else f"group {number}"
+
+
+def kept_bins(groups: Sequence[slice], *, drop: int = -1, names: Sequence[str] = ()) -> NDArray[np.intp]:
     """Return the bins that a shape-only comparison keeps: all but one of each group.
 
     Parameters
@@ -46,6 +52,8 @@ def kept_bins(groups: Sequence[slice], *, drop: int = -1) -> NDArray[np.intp]:
         The bins of each observable.
     drop : int
         Position within each group of the bin that is left out.
+    names : sequence of str
+        Of the groups, for messages.
 
     Raises
     ------
@@ -62,12 +70,12 @@ def kept_bins(groups: Sequence[slice], *, drop: int = -1) -> NDArray[np.intp]:
         places = range(group.stop)[group]
         if len(places) < 2:
             msg = (
-                f"group {number} ({group}) has {len(places)} bin(s); a normalised spectrum needs at least 2, since "
+                f"{_place(number, names)} has {len(places)} bin(s); a normalised spectrum needs at least 2, since "
                 "one is fixed by the others; leave that observable out"
             )
             raise StatisticsError(msg)
         if not -len(places) <= drop < len(places):
-            msg = f"group {number} has {len(places)} bins; there is no bin {drop} in it to leave out"
+            msg = f"{_place(number, names)} has {len(places)} bins; there is no bin {drop} in it to leave out"
             raise StatisticsError(msg)
         kept += [place for place in places if place != places[drop]]
     return np.array(kept, dtype=np.intp)
@@ -86,7 +94,7 @@ def _check_groups(groups: Sequence[slice], bins: int) -> None:
         raise StatisticsError(msg)
 
 
-def _sums(values: Matrix, groups: Sequence[slice], what: str) -> Matrix:
+def _sums(values: Matrix, groups: Sequence[slice], what: str, names: Sequence[str]) -> Matrix:
     """Return ``[..., bin]``: the sum of the group that a bin is in."""
     sums = np.empty_like(values)
     for number, group in enumerate(groups):
@@ -95,8 +103,8 @@ def _sums(values: Matrix, groups: Sequence[slice], what: str) -> Matrix:
         if len(bad):
             member = f" under member {bad[0][0]}" if values.ndim > 1 else ""
             msg = (
-                f"{what}: the bins of group {number} add up to {float(total[tuple(bad[0])]):g}{member}; a spectrum can "
-                "only be normalised by a sum above zero; widen the bins or leave that observable out"
+                f"{what}: the bins of {_place(number, names)} add up to {float(total[tuple(bad[0])]):g}{member}; a "
+                "spectrum can only be normalised by a sum above zero; widen the bins or leave that observable out"
             )
             raise StatisticsError(msg)
         sums[..., group] = total
@@ -111,7 +119,7 @@ def _projection(normalised: Vector, groups: Sequence[slice]) -> Matrix:
     return projection
 
 
-def normalised(values: Matrix, groups: Sequence[slice], what: str) -> Matrix:
+def normalised(values: Matrix, groups: Sequence[slice], what: str, *, names: Sequence[str] = ()) -> Matrix:
     """Return ``[..., bin]`` with each group of bins divided by its own sum.
 
     Parameters
@@ -122,6 +130,8 @@ def normalised(values: Matrix, groups: Sequence[slice], what: str) -> Matrix:
         The bins of each observable; together all bins.
     what : str
         What the values are, for the message.
+    names : sequence of str
+        Of the groups, for the message.
 
     Raises
     ------
@@ -133,10 +143,10 @@ def normalised(values: Matrix, groups: Sequence[slice], what: str) -> Matrix:
     >>> normalised(np.array([3.0, 1.0]), [slice(0, 2)], "this").tolist()
     [0.75, 0.25]
     """
-    return values / _sums(values, groups, what)
+    return values / _sums(values, groups, what, names)
 
 
-def normalisation_slope(values: Vector, groups: Sequence[slice], what: str) -> Matrix:
+def normalisation_slope(values: Vector, groups: Sequence[slice], what: str, *, names: Sequence[str] = ()) -> Matrix:
     """Return the derivative of `normalised`, ``[bin, bin]``: J = (I - t 1^T) / S in each group.
 
     Raises
@@ -144,7 +154,7 @@ def normalisation_slope(values: Vector, groups: Sequence[slice], what: str) -> M
     StatisticsError
         As `normalised`.
     """
-    sums = _sums(values, groups, what)
+    sums = _sums(values, groups, what, names)
     return _projection(values / sums, groups) / sums
 
 
@@ -158,6 +168,7 @@ def shape_only(
     central: CentralRule,
     decorrelate: Sequence[str] = (),
     drop: int = -1,
+    names: Sequence[str] = (),
 ) -> ShapeComparison:
     r"""Normalise a measurement and a prediction to one, so that only their shapes are compared.
 
@@ -193,6 +204,8 @@ def shape_only(
         Two-point components that count bin by bin in this comparison.
     drop : int
         Position within each group of the bin that is left out.
+    names : sequence of str
+        Of the groups, for messages.
 
     Returns
     -------
@@ -221,18 +234,18 @@ def shape_only(
         )
         raise StatisticsError(msg)
     _check_groups(groups, bins)
-    kept = kept_bins(groups, drop=drop)
-    names = checked_two_points(components, decorrelate)
-    sums = _sums(measured, groups, "the measurement")
+    kept = kept_bins(groups, drop=drop, names=names)
+    apart = checked_two_points(components, decorrelate)
+    sums = _sums(measured, groups, "the measurement", names)
     spectrum = measured / sums
     projection = _projection(spectrum, groups)
 
     results = []
     for result in components:
         component = result.component
-        if component.name in names:
+        if component.name in apart:
             component = replace(component, correlated=False)
-        members = _members(result, spectrum, groups)
+        members = _members(result, spectrum, groups, names)
         if len(members):
             matrix = component_covariance(component, members, spectrum, central=central)
             jacobian = projection  # changes nothing but a diagonal: the members' own shifts add up to zero
@@ -242,16 +255,16 @@ def shape_only(
         matrix = (jacobian @ matrix @ jacobian.T)[np.ix_(kept, kept)]
         results.append(ComponentResult(component, members[:, kept], matrix))
 
-    expected = normalised(predicted, groups, "the prediction")
+    expected = normalised(predicted, groups, "the prediction", names=names)
     extra = None
     if covariance is not None:
         matrix = checked_covariance(covariance, bins, "the covariance of the prediction", semidefinite="checked")
-        jacobian = normalisation_slope(predicted, groups, "the prediction")
+        jacobian = normalisation_slope(predicted, groups, "the prediction", names=names)
         extra = (jacobian @ matrix @ jacobian.T)[np.ix_(kept, kept)]
     return ShapeComparison((spectrum - expected)[kept], results, extra)
 
 
-def _members(result: ComponentResult, spectrum: Vector, groups: Sequence[slice]) -> Matrix:
+def _members(result: ComponentResult, spectrum: Vector, groups: Sequence[slice], names: Sequence[str]) -> Matrix:
     """Return ``[member, bin]``, each member normalised by its own sums."""
     members = np.asarray(result.members, dtype=np.float64)
     if members.ndim != 2 or members.shape[1] != len(spectrum):
@@ -268,4 +281,4 @@ def _members(result: ComponentResult, spectrum: Vector, groups: Sequence[slice])
             "and shapes need them; write it with its members"
         )
         raise StatisticsError(msg)
-    return members / _sums(members, groups, f"component {result.component.name!r}")
+    return normalised(members, groups, f"component {result.component.name!r}", names=names)

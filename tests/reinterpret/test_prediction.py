@@ -70,6 +70,17 @@ def test_what_sums_to_nothing_has_no_shape() -> None:
         varied(np.array([[1.0, 2.0], [-1.0, 1.0]]), np.array([1.0, 2.0])).normalised([slice(0, 2)])
 
 
+def test_observables_without_a_shape_are_named(release: Release, theory: Theory) -> None:
+    joint = release.measure({"x": X_EDGES, "y": [0.0, 120.0]}, components=USED)
+    with pytest.raises(StatisticsError, match=r"^'y' has 1 bin\(s\); a normalised spectrum needs at least 2"):
+        compare(joint, theory, shape_only=True)
+    away = {"x": theory.events["x"], "y": np.full(len(theory.weights), 500.0)}
+    elsewhere = Theory.from_arrays(away, theory.weights, unit="pb", name="elsewhere")
+    two = release.measure({"x": X_EDGES, "y": Y_EDGES}, components=USED)
+    with pytest.raises(StatisticsError, match="elsewhere: the bins of 'y' add up to 0; a spectrum can only"):
+        compare(two, elsewhere, shape_only=True)
+
+
 @pytest.fixture
 def theory() -> Theory:
     """A theory with an envelope whose members move different bins."""

@@ -179,7 +179,7 @@ def test_kept_bins() -> None:
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ([slice(0, 4), slice(4, 6), slice(6, 7)], r"group 2 .* has 1 bin"),
+        ([slice(0, 4), slice(4, 6), slice(6, 7)], "group 2 has 1 bin"),
         ([slice(0, 4)], "bin 4 is in 0 of them"),
         ([slice(0, 4), slice(3, 7)], "bin 3 is in 2 of them"),
         ([slice(0, 4), slice(4, 8)], "goes beyond them"),

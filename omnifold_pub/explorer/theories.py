@@ -128,12 +128,10 @@ def overlay_of(measurement: Measurement, offered: Offered) -> Overlay:
     plain = replace(measurement, statistics=(replace(shown, density=False, normalise=False),))
     try:
         predicted = offered.theory.prediction(plain, shape=shown.normalise)
+        if shown.normalise:
+            predicted = predicted.normalised(plain.slices, names=plain.names)
     except OmnifoldPubError as error:
         return Overlay(offered.name, np.empty(0), np.empty(0), str(error))
-    if shown.normalise:
-        if not predicted.nominal.sum() > 0:
-            return Overlay(offered.name, np.empty(0), np.empty(0), "no event is in any of the bins")
-        predicted = predicted.normalised(plain.slices)
     values, errors = predicted.values(), predicted.uncertainties()
     width = shown.axes[0].widths if shown.density else np.ones(len(values))
     return Overlay(offered.name, values / width, errors / width)

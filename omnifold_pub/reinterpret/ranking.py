@@ -69,7 +69,12 @@ class Ranking:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ranking as JSON can hold it."""
-        return {"theories": [one.to_dict() for one in self.comparisons]}
+        return {
+            "theories": [
+                one.to_dict() | {"chi2_theory_exact": None if math.isnan(exact) else exact}
+                for one, exact in zip(self.comparisons, self.exact_chi2(), strict=True)
+            ]
+        }
 
 
 def rank(

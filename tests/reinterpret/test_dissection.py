@@ -195,6 +195,11 @@ def test_theories_are_ranked(release: Release, result: UnfoldingResult) -> None:
     assert lines[0] == "Theories, the best first"
     assert [line.split()[0] for line in lines[2:5]] == ["near", "there", "far"]
     document = ranking.to_dict()
+    exact = [one["chi2_theory_exact"] for one in document["theories"]]
+    assert exact == [one.without_theory().chi2 for one in ranking.comparisons]
+    vague = rank(measurement, theories, leave_out=[name for name in USED if name != "luminosity"])
+    assert {one["chi2_theory_exact"] for one in vague.to_dict()["theories"]} == {None}
+    assert str(vague).splitlines()[2].split()[5] == "-"
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     with pytest.raises(InputError, match="near more than once"):
         rank(measurement, [theories[1], theories[1]])

@@ -21,7 +21,7 @@ from omnifold_pub.report.pictures import Picture
 from omnifold_pub.report.reach import Reach
 from omnifold_pub.report.spectra import Spectra
 from omnifold_pub.report.theories import Compared
-from omnifold_pub.training_summary import IterationRow
+from omnifold_pub.training_summary import BackgroundFits, IterationRow
 from omnifold_pub.validate import Report
 from omnifold_pub.validity import Limits
 
@@ -44,6 +44,8 @@ class Content:
         See their classes.
     stops : tuple of (int, int, str)
         How many trainings ended after which iteration, by which rule.
+    background : BackgroundFits or None
+        How it was taken out of the data, where a classifier did that.
     trainings : int
         How many have diagnostics.
     pictures : dict
@@ -67,6 +69,7 @@ class Content:
     validation: Report | None
     iterations: tuple[IterationRow, ...]
     stops: tuple[tuple[int, int, str], ...]
+    background: BackgroundFits | None
     trainings: int
     pictures: dict[str, Picture]
     training: Picture | None

@@ -32,7 +32,7 @@ from omnifold_pub.report.pictures import (
 from omnifold_pub.report.reach import Reach, reach_of
 from omnifold_pub.report.spectra import Observables, Spectra, measure_spectra
 from omnifold_pub.report.theories import compare_spectra, knows
-from omnifold_pub.training_summary import count_stops, iteration_rows
+from omnifold_pub.training_summary import background_fits, count_stops, iteration_rows
 from omnifold_pub.validate import Report, validate
 from omnifold_pub.validity import Limits
 
@@ -173,6 +173,7 @@ def _content(
         validation=validation,
         iterations=iterations,
         stops=count_stops(diagnostics),
+        background=background_fits(diagnostics),
         trainings=len(diagnostics),
         pictures=pictures,
         training=extra.get("training"),

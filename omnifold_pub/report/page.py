@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from omnifold_pub.closure import ClosureTable
+from omnifold_pub.closure import ClosureResult, ClosureTable
 from omnifold_pub.deposit.citation import bibtex, citation
 from omnifold_pub.deposit.datacite import paper_url
 from omnifold_pub.deposit.licence import licence_of
@@ -42,6 +42,8 @@ class Content:
         The release's.
     spectra, budget, limits, reaches, repeated, evidence, compared, closure, validation, iterations
         See their classes.
+    told : tuple of ClosureResult
+        Closure as the metadata have it.
     stops : tuple of (int, int, str)
         How many trainings ended after which iteration, by which rule.
     background : BackgroundFits or None
@@ -66,6 +68,7 @@ class Content:
     evidence: tuple[Evidence, ...]
     compared: tuple[Compared, ...]
     closure: ClosureTable | None
+    told: tuple[ClosureResult, ...]
     validation: Report | None
     iterations: tuple[IterationRow, ...]
     stops: tuple[tuple[int, int, str], ...]

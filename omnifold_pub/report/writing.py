@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.atomic import replacing
-from omnifold_pub.closure import ClosureTable, prior_theory
+from omnifold_pub.closure import ClosureTable, gathered, prior_theory
 from omnifold_pub.errors import PublishError
 from omnifold_pub.extras import require
 from omnifold_pub.observables.blocks import evaluate
@@ -170,6 +170,7 @@ def _content(
         evidence=evidence,
         compared=compared,
         closure=closure,
+        told=gathered(metadata["closure"]["results"]),
         validation=validation,
         iterations=iterations,
         stops=count_stops(diagnostics),

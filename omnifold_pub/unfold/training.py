@@ -61,8 +61,8 @@ class Trained:
         ``weight[event]``: published weights of the events that pass truth, float32, in the weight unit.
         ``push[event]``: nu of all simulated events, float32. ``iterations/<k>[event]``: published weights after
         iteration k, where asked for. ``networks/<classifier>/<parameter>``: what the last iteration's networks have
-        learned. ``splits/<classifier>``: held-out rows, eight to a byte; where there are folds ``splits/<classifier>/fold<k>``, and
-        ``splits/fold[event]``.
+        learned. ``splits/<classifier>``: held-out rows, eight to a byte; where there are folds
+        ``splits/<classifier>/fold<k>``, and ``splits/fold[event]``.
     summary : dict
         Seeds, preprocessing, losses, diagnostics, clamps, normalisation, as JSON can hold them.
     """

@@ -110,10 +110,15 @@ def gathered(results: Sequence[Document]) -> tuple[ClosureResult, ...]:
         name, statistic = entry["name"], entry["statistic"]
         if any((name, statistic.removesuffix(end)) in values for end in (_PRIOR, _FLOOR) if statistic.endswith(end)):
             continue
-        beside = (values.get((name, statistic + end)) for end in (_PRIOR, _FLOOR))
         found.append(
             ClosureResult(
-                name, statistic, entry["value"], *beside, bins=entry.get("bins"), p_value=entry.get("p_value")
+                name,
+                statistic,
+                entry["value"],
+                prior=values.get((name, statistic + _PRIOR)),
+                floor=values.get((name, statistic + _FLOOR)),
+                bins=entry.get("bins"),
+                p_value=entry.get("p_value"),
             )
         )
     return tuple(found)

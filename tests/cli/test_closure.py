@@ -104,10 +104,9 @@ def test_what_was_found_goes_into_the_metadata_and_the_report(
         told = release.metadata["closure"]
         assert told["performed"]
         results = gathered(told["results"])
-        assert [one.statistic for one in results if one.name == "pT_ll"][0] == "chi2"
-        assert results[0].prior == pytest.approx(
-            json.loads(printed.stdout)["observables"][0]["chi2"]["prior"], rel=1e-3
-        )
+        assert (results[0].name, results[0].statistic) == ("pT_ll", "chi2")
+        expected = json.loads(printed.stdout)["observables"][0]["chi2"]["prior"]
+        assert results[0].prior == pytest.approx(expected, rel=1e-3)
         page = write_report(release, tmp_path / "report.html", observables={"pT_ll": [200, 250, 1000]}).read_text()
     assert "sliced Wasserstein-1 distance</td>" in page
     assert "by chance alone" in page

@@ -64,7 +64,8 @@ class OmniFoldConfig:
     max_log_weight : float
         Clamp of every logit, in absolute value; what it touches is counted.
     keep_iterations : bool
-        Keep the published weights of every iteration, not of the last alone.
+        Keep the published weights of every iteration in the run directory, not of the last alone; see
+        `omnifold_pub.unfold.collection.iteration_weights`.
     """
 
     iterations: int = 4

@@ -76,7 +76,7 @@ class Chain:
         Settings.
     trained : numpy.ndarray
         ``[event]``, bool: simulated events that it may train on, early stopping included. None of its networks ever
-        sees another one: neither itself, nor weights that were learned of it.
+        sees another one: neither itself, nor weights that were learned of it, nor the same event among the data.
     rng : numpy.random.Generator
         Source of seeds and held-out rows.
     device : str
@@ -122,7 +122,10 @@ class Chain:
                 where, x, trained=rows, config=config, rng=rng, device=device, clamps=clamps
             )
 
-        add("step1", "step 1", recorded.x, np.concatenate([np.ones(len(recorded.weight), dtype=bool), trained[reco]]))
+        seen = np.ones(len(recorded.weight), dtype=bool)
+        if inputs.data_rows is not None:
+            seen[: len(inputs.data_rows)] = trained[inputs.data_rows]
+        add("step1", "step 1", recorded.x, np.concatenate([seen, trained[reco]]))
         add("step2", "step 2", inputs.truth[truth], (trained if config.misses == "carry" else matched)[truth])
         if config.fakes == "average" and self.fake.any():
             add("fakes", "fakes", recorded.simulated, matched[reco])

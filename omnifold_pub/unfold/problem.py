@@ -33,6 +33,8 @@ class OmniFoldInputs:
         ``data[event, feature]``, float32.
     data_weight : numpy.ndarray
         w_d, ``[event]``, float64.
+    data_rows : numpy.ndarray, optional
+        ``[event]``, int64: which simulated event each of the data is, in a closure test; None where they are others.
     background : numpy.ndarray, optional
         ``background[event, feature]``, float32: what the data hold beside the signal.
     background_weight : numpy.ndarray, optional
@@ -47,5 +49,6 @@ class OmniFoldInputs:
     reco_weight: Weights
     data: NDArray[np.float32]
     data_weight: Weights
+    data_rows: NDArray[np.int64] | None = None
     background: NDArray[np.float32] | None = None
     background_weight: Weights | None = None

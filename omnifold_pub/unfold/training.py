@@ -151,6 +151,7 @@ def _prepare(samples: TrainingSamples, settings: Settings, warm: WarmStart | Non
         reco_weight=simulation.reco_weight,
         data=at_reco.transform(data.reco),
         data_weight=data.reco_weight,
+        data_rows=samples.data_rows,
         background=None if background is None else at_reco.transform(background.reco),
         background_weight=None if background is None else background.reco_weight,
     )

@@ -178,6 +178,23 @@ def test_nothing_in_a_fold_s_own_networks_knows_of_its_events() -> None:
     assert np.array_equal(first.push[own], other.push[own])
 
 
+def test_in_a_closure_test_a_fold_s_networks_do_not_know_its_events_as_data_either() -> None:
+    """The data are the simulation's own events: those of a fold may weigh what they like, as both."""
+    inputs = gaussian_inputs(3000)
+    config = dataclasses.replace(QUICK, folds=3)
+    rows = np.flatnonzero(inputs.pass_reco)
+    own = run_omnifold(inputs, config, seed=1).splits["fold"] == 1
+
+    def pushed(factor: float) -> NDArray[np.float64]:
+        weight = np.where(own, factor, 1.0 + inputs.truth[:, 0] ** 2)[rows]
+        itself = dataclasses.replace(inputs, data=inputs.reco[rows], data_weight=weight, data_rows=rows)
+        return run_omnifold(itself, config, seed=1).push
+
+    one, other = pushed(1.0), pushed(9.0)
+    assert np.array_equal(one[own], other[own])
+    assert not np.array_equal(one[~own], other[~own])
+
+
 @pytest.mark.parametrize("settings", [{}, {"misses": "carry"}, {"background": "neural_resampling"}], ids=str)
 def test_folds_do_not_feed_each_other(settings: dict[str, Any]) -> None:
     """Were each network of a common chain only to leave its fold out, two folds would drive each other apart."""

@@ -13,30 +13,33 @@ from omnifold_pub.unfold.config import OmniFoldConfig
 from omnifold_pub.unfold.problem import Mask, OmniFoldInputs, Weights
 from omnifold_pub.unfold.reweighting import Clamps, Reweighter
 
-__all__ = ["Chain", "Iteration", "Recorded"]
+__all__ = ["Chain", "Iteration", "Tables"]
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What step 1 pulls the simulation to: data, and background if there is any.
+class Tables:
+    """What classifiers are shown, the same for all chains.
 
     Attributes
     ----------
-    weight : numpy.ndarray
-        ``[row]``, float64.
-    x : numpy.ndarray
-        ``x[row, feature]``, float32: these rows, and after them the simulated events that pass reco.
+    recorded : numpy.ndarray
+        ``[row]``, float64: weights of what step 1 pulls the simulation to, data and background if there is any.
+    step1 : numpy.ndarray
+        ``step1[row, feature]``, float32: these rows, and after them the simulated events that pass reco.
+    step2 : numpy.ndarray
+        ``step2[row, feature]``, float32: the simulated events that pass truth.
     """
 
-    weight: Weights
-    x: NDArray[np.float32]
+    recorded: Weights
+    step1: NDArray[np.float32]
+    step2: NDArray[np.float32]
 
     @property
-    def simulated(self) -> NDArray[np.float32]:
-        """Rows of the simulation alone."""
-        return self.x[len(self.weight) :]
+    def fakes(self) -> NDArray[np.float32]:
+        """The simulated events that pass reco, ``[row, feature]``."""
+        return self.step1[len(self.recorded) :]
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ class Chain:
     ----------
     inputs : OmniFoldInputs
         Data and simulation.
-    recorded : Recorded
-        Data, less the background.
+    tables : Tables
+        Of these.
     config : OmniFoldConfig
         Settings.
     trained : numpy.ndarray
@@ -97,7 +100,7 @@ class Chain:
     def __init__(
         self,
         inputs: OmniFoldInputs,
-        recorded: Recorded,
+        tables: Tables,
         config: OmniFoldConfig,
         *,
         trained: Mask,
@@ -107,7 +110,7 @@ class Chain:
         name: str = "",
     ) -> None:
         truth, reco = inputs.pass_truth, inputs.pass_reco
-        self.inputs, self.recorded, self.config = inputs, recorded, config
+        self.inputs, self.tables, self.config = inputs, tables, config
         self.matched, self.fake = truth & reco, reco & ~truth
         self.push = np.ones(len(truth))
         self.classifiers: dict[str, Reweighter] = {}
@@ -122,13 +125,13 @@ class Chain:
                 where, x, trained=rows, config=config, rng=rng, device=device, clamps=clamps
             )
 
-        seen = np.ones(len(recorded.weight), dtype=bool)
+        seen = np.ones(len(tables.recorded), dtype=bool)
         if inputs.data_rows is not None:
             seen[: len(inputs.data_rows)] = trained[inputs.data_rows]
-        add("step1", "step 1", recorded.x, np.concatenate([seen, trained[reco]]))
-        add("step2", "step 2", inputs.truth[truth], (trained if config.misses == "carry" else matched)[truth])
+        add("step1", "step 1", tables.step1, np.concatenate([seen, trained[reco]]))
+        add("step2", "step 2", tables.step2, (trained if config.misses == "carry" else matched)[truth])
         if config.fakes == "average" and self.fake.any():
-            add("fakes", "fakes", recorded.simulated, matched[reco])
+            add("fakes", "fakes", tables.fakes, matched[reco])
 
     def iterate(self, number: int) -> Iteration:
         """Go through step 1, step 2 and the fakes once, and keep the new push.
@@ -157,8 +160,8 @@ class Chain:
         """Return pull, ``[event]``; where an event fails reco it is the push."""
         reco, classifier = self.inputs.pass_reco, self.classifiers["step1"]
         simulated = self.push[reco] * self.inputs.reco_weight[reco]
-        n = len(self.recorded.weight)
-        w1 = np.concatenate([self.recorded.weight, np.zeros(len(simulated))])
+        n = len(self.tables.recorded)
+        w1 = np.concatenate([self.tables.recorded, np.zeros(len(simulated))])
         w0 = np.concatenate([np.zeros(n), simulated])
         logit, record = classifier.fit(w1, w0)
         pull = self.push.copy()  # a miss keeps its push: step 2 looks at it with misses="carry" alone

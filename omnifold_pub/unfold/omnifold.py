@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import TrainingError
-from omnifold_pub.unfold.chain import Chain, Recorded
+from omnifold_pub.unfold.chain import Chain, Tables
 from omnifold_pub.unfold.config import OmniFoldConfig
 from omnifold_pub.unfold.diagnostics import weight_diagnostics
 from omnifold_pub.unfold.problem import Networks, OmniFoldInputs, Weights
@@ -72,10 +72,10 @@ class OmniFoldResult:
     clamps: Clamps = field(default_factory=Clamps)
 
 
-def _recorded(
+def _tables(
     inputs: OmniFoldInputs, config: OmniFoldConfig, *, rng: np.random.Generator, device: str, clamps: Clamps
-) -> tuple[Recorded, Reweighter | None, list[dict[str, Any]]]:
-    """Put data and background together; return also the classifier that resampled them, and how its fit went.
+) -> tuple[Tables, Reweighter | None, list[dict[str, Any]]]:
+    """Put data, background and simulation together; return also the classifier that resampled them, and how its fit went.
 
     The background has negative weights. Neural resampling (Nachman and Thaler, arXiv:2007.11586) replaces them by
     |w| E[w | x] / E[|w| | x], which is nowhere negative, from a classifier of w against |w|.
@@ -84,16 +84,16 @@ def _recorded(
     if inputs.background is not None and inputs.background_weight is not None:
         x = np.concatenate([x, inputs.background])
         weight = np.concatenate([weight, -inputs.background_weight])
-    together = np.concatenate([x, inputs.reco[inputs.pass_reco]])
+    step1, step2 = np.concatenate([x, inputs.reco[inputs.pass_reco]]), inputs.truth[inputs.pass_truth]
     if inputs.background is None or config.background == "negative_weights":
-        return Recorded(weight, together), None, []
+        return Tables(weight, step1, step2), None, []
     everywhere = np.ones(len(x), dtype=bool)
     resampler = Reweighter("background", x, trained=everywhere, config=config, rng=rng, device=device, clamps=clamps)
     size = np.abs(weight)
     logit, record = resampler.fit(weight, size)
     # Equalised classes leave odds with a mean of 1: the sums put the scale back.
     resampled = size * resampler.odds(logit, size) * (weight.sum() / size.sum())
-    return Recorded(resampled, together), resampler, [record]
+    return Tables(resampled, step1, step2), resampler, [record]
 
 
 def _of_own_chain(per_chain: Sequence[Weights], fold: NDArray[np.int64]) -> Weights:
@@ -176,11 +176,11 @@ def run_omnifold(
         raise TrainingError(msg)
     clamps, rng = Clamps(), np.random.default_rng(seed)
     fold = rng.integers(config.folds, size=len(truth))
-    recorded, resampler, resampling = _recorded(inputs, config, rng=rng, device=device, clamps=clamps)
+    tables, resampler, resampling = _tables(inputs, config, rng=rng, device=device, clamps=clamps)
     chains = [
         Chain(
             inputs,
-            recorded,
+            tables,
             config,
             trained=fold != k if config.folds > 1 else np.ones(len(truth), dtype=bool),
             rng=rng,

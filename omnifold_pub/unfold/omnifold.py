@@ -75,7 +75,7 @@ class OmniFoldResult:
 def _tables(
     inputs: OmniFoldInputs, config: OmniFoldConfig, *, rng: np.random.Generator, device: str, clamps: Clamps
 ) -> tuple[Tables, Reweighter | None, list[dict[str, Any]]]:
-    """Put data, background and simulation together; return also the classifier that resampled them, and how its fit went.
+    """Put data, background and simulation together; return also the classifier that resampled, and how its fit went.
 
     The background has negative weights. Neural resampling (Nachman and Thaler, arXiv:2007.11586) replaces them by
     |w| E[w | x] / E[|w| | x], which is nowhere negative, from a classifier of w against |w|.

@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["STEPS", "Diagnostics", "IterationRow", "Range", "count_stops", "iteration_rows"]
+__all__ = [
+    "STEPS",
+    "BackgroundFits",
+    "Diagnostics",
+    "IterationRow",
+    "Range",
+    "background_fits",
+    "count_stops",
+    "iteration_rows",
+]
 
 Diagnostics = Sequence[dict[str, Any]]
 """``unfolding.diagnostics`` of a release's metadata."""
@@ -50,8 +59,10 @@ class IterationRow:
         Where that was.
     pull : float
         Largest ``|ratio - 1| / error`` of any bin of any fit.
-    effective_events, max_over_mean, push_change : Range
-        Of the weights.
+    effective_events, max_over_mean, sum_of_weights, push_change : Range
+        Of the weights of truth events after the iteration.
+    pulled_effective_events, pulled_max_over_mean : Range or None
+        Of the weights of reco events after its step 1; None where nobody said.
     seconds : Range or None
         Wall time; None where nobody measured it.
     """
@@ -64,8 +75,15 @@ class IterationRow:
     pull: float
     effective_events: Range
     max_over_mean: Range
+    sum_of_weights: Range
     push_change: Range
+    pulled_effective_events: Range | None
+    pulled_max_over_mean: Range | None
     seconds: Range | None
+
+
+def _range_of(values: Sequence[float]) -> Range | None:
+    return Range.of(values) if values else None
 
 
 def _fits(entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,7 +125,8 @@ def iteration_rows(diagnostics: Diagnostics) -> tuple[IterationRow, ...]:
         ]
         worst, step = max(tested, default=(0.0, ""))
         steps = [label for _, label in STEPS if any(label == one for one, _ in fits)]
-        seconds = [entry["seconds"] for entry in entries if "seconds" in entry]
+        weights = [entry["weights"] for entry in entries]
+        pulled = [entry["pull"] for entry in entries if "pull" in entry]
         rows.append(
             IterationRow(
                 iteration=number,
@@ -116,10 +135,13 @@ def iteration_rows(diagnostics: Diagnostics) -> tuple[IterationRow, ...]:
                 calibration=worst,
                 worst_step=step,
                 pull=max((_pull(fit["calibration"]) for _, fit in fits), default=0.0),
-                effective_events=Range.of([entry["weights"]["effective_events"] for entry in entries]),
-                max_over_mean=Range.of([entry["weights"]["max_over_mean"] for entry in entries]),
-                push_change=Range.of([entry["weights"]["push_change"] for entry in entries]),
-                seconds=Range.of(seconds) if seconds else None,
+                effective_events=Range.of([one["effective_events"] for one in weights]),
+                max_over_mean=Range.of([one["max_over_mean"] for one in weights]),
+                sum_of_weights=Range.of([one["sum_of_weights"] for one in weights]),
+                push_change=Range.of([one["push_change"] for one in weights]),
+                pulled_effective_events=_range_of([one["effective_events"] for one in pulled]),
+                pulled_max_over_mean=_range_of([one["max_over_mean"] for one in pulled]),
+                seconds=_range_of([entry["seconds"] for entry in entries if "seconds" in entry]),
             )
         )
     return tuple(rows)
@@ -134,3 +156,33 @@ def count_stops(diagnostics: Diagnostics) -> tuple[tuple[int, int, str], ...]:
     stops = [training["stopped"] for training in diagnostics if "stopped" in training]
     counted = Counter((stop["iteration"], stop["rule"]) for stop in stops)
     return tuple((count, iteration, rule) for (iteration, rule), count in sorted(counted.items()))
+
+
+@dataclass(frozen=True)
+class BackgroundFits:
+    """The fits that took the background out of the data, over all trainings.
+
+    Attributes
+    ----------
+    auc : Range
+        Of the classifiers.
+    calibration : float
+        Worst chi2/ndf; 0 if none could be tested.
+    """
+
+    auc: Range
+    calibration: float
+
+
+def background_fits(diagnostics: Diagnostics) -> BackgroundFits | None:
+    """Summarise the resampling of backgrounds; None where there was none.
+
+    >>> background_fits([{"training": "ensemble_0000", "iterations": []}]) is None
+    True
+    """
+    fits = [fit for training in diagnostics for fit in training.get("background", [])]
+    if not fits:
+        return None
+    tested = [fit["calibration"] for fit in fits if fit["calibration"]["ndf"]]
+    worst = max((calibration["chi2"] / calibration["ndf"] for calibration in tested), default=0.0)
+    return BackgroundFits(Range.of([fit["auc"] for fit in fits]), worst)

@@ -20,7 +20,7 @@ import numpy as np
 
 from omnifold_pub import Canvas, ClosureWeights, UnfoldingResult, open_release, publish
 from omnifold_pub.cli.console import progress_bars
-from omnifold_pub.closure import closure_table
+from omnifold_pub.closure import closure_results, closure_table, with_results
 from omnifold_pub.demo import CLOSURE_BINS
 from omnifold_pub.deposit import package
 from omnifold_pub.inputs.analysis import read_analysis
@@ -68,32 +68,7 @@ def closure_of(result: UnfoldingResult, truth: Theory) -> dict[str, Any]:
     """Measure the closure of a result, as its readers will."""
     with tempfile.TemporaryDirectory() as folder, open_release(publish(result, Path(folder) / "a.h5")) as release:
         table = closure_table(release, truth, observables=CLOSURE_BINS, nan="drop", classifier=False)
-    results: list[dict[str, Any]] = [
-        {
-            "name": row.observable,
-            "statistic": "chi2",
-            "value": round(row.chi2.unfolded, 2),
-            "bins": row.bins,
-            "p_value": float(f"{row.p_value:.3g}"),
-        }
-        for row in table.rows
-    ]
-    results += [
-        {
-            "name": row.observable,
-            "statistic": "chi2 of the simulation before unfolding",
-            "value": round(row.chi2.prior, 2),
-            "bins": row.bins,
-        }
-        for row in table.rows
-        if row.chi2.prior is not None
-    ]
-    return {
-        "performed": True,
-        "description": "Unfolded pseudo-data against their truth, with the published covariance; bins in the recipe",
-        "results": results,
-        "tests": result.metadata["closure"]["tests"],
-    }
+    return with_results(result.metadata["closure"], closure_results(table.to_dict()))
 
 
 def build(folder: Path, run: Path, progress: Progress | None = None) -> Path:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub import open_release
 from omnifold_pub.cli.console import progress_bars
-from omnifold_pub.closure import ClosureTable, closure_table
+from omnifold_pub.closure import closure_table
 from omnifold_pub.publish import publish
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.unfold.campaign import unfold
@@ -154,20 +154,26 @@ def observables(truth: Theory, names: list[str]) -> dict[str, Any]:
     return binned
 
 
-def table_lines(table: ClosureTable) -> list[str]:
-    """Return the table in Markdown."""
+def table_lines(table: dict[str, Any]) -> list[str]:
+    """Return the table, as `ClosureTable.to_dict` has it, in Markdown."""
     columns = ["Observable", "bins", "chi2/bins prior", "unfolded", "p"]
     columns += ["triangular prior", "unfolded", "floor", "Wasserstein prior", "unfolded", "floor", "than the prior"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for row in table.rows:
-        before = [metric.prior or 0.0 for metric in (row.chi2, row.triangular, row.wasserstein)]
+    for row in table["observables"]:
+        bins = len(row["edges"]) - 1
+        chi2, triangular, wasserstein = row["chi2"], row["triangular"], row["wasserstein"]
         lines.append(
-            f"| {row.observable} | {row.bins} | {before[0] / row.bins:.2f} | {row.chi2.unfolded / row.bins:.2f} "
-            f"| {row.p_value:.3f} | {before[1]:.3f} | {row.triangular.unfolded:.3f} "
-            f"| {row.triangular.floor.mean:.3f} | {before[2]:.4f} | {row.wasserstein.unfolded:.4f} "
-            f"| {row.wasserstein.floor.mean:.4f} | {row.verdict} |"
+            f"| {row['observable']} | {bins} | {chi2['prior'] / bins:.2f} | {chi2['unfolded'] / bins:.2f} "
+            f"| {row['p_value']:.3f} | {_triple(triangular, 3)} | {_triple(wasserstein, 4)} | {row['verdict']} |"
         )
+    lines += ["", "| All observables together | prior | unfolded | floor |", "|---|---|---|---|"]
+    lines.append(f"| sliced Wasserstein | {_triple(table['sliced_wasserstein'], 4)} |")
+    lines.append(f"| AUC of a classifier | {_triple(table['classifier_auc'], 4)} |")
     return lines
+
+
+def _triple(metric: dict[str, float], digits: int) -> str:
+    return " | ".join(f"{metric[which]:.{digits}f}" for which in ("prior", "unfolded", "floor"))
 
 
 def main() -> None:
@@ -203,7 +209,7 @@ def main() -> None:
         )
         with open_release(path) as release:
             table = closure_table(release, truth, observables=observables(truth, names), nan="drop", progress=progress)
-    lines = table_lines(table)
+    lines = table_lines(table.to_dict())
     click.echo("\n".join(lines))
     click.echo(f"\ncampaign: {minutes:.1f} min; the release is {'valid' if report.valid else 'NOT VALID'}")
     if arguments.output is not None:

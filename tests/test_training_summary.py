@@ -11,7 +11,7 @@ import pytest
 from omnifold_pub import UnfoldingResult
 from omnifold_pub.plots import style, training_figure
 from omnifold_pub.schemas import SCHEMA_VERSION, check
-from omnifold_pub.training_summary import Range, count_stops, iteration_rows
+from omnifold_pub.training_summary import Range, background_fits, count_stops, iteration_rows
 from omnifold_pub.unfold.diagnostics import fit_diagnostics, weight_diagnostics
 
 
@@ -35,7 +35,8 @@ def training(seed: int, iterations: int = 2, folds: int = 1, *, fakes: bool = Fa
                 "step1": [fit(seed + 10 * number + fold) for fold in range(folds)],
                 "step2": [fit(seed + 20 * number + fold, epochs=5) for fold in range(folds)],
                 **({"fakes": [fit(seed)]} if fakes else {}),
-                "weights": weight_diagnostics(push, np.ones(100), np.ones(100)).to_dict(),
+                "pull": weight_diagnostics(push**1.1, np.ones(100), np.ones(100)).to_dict("pull"),
+                "weights": weight_diagnostics(push, np.ones(100), np.ones(100)).to_dict("push"),
                 "seconds": 2.5,
             }
         )
@@ -92,17 +93,34 @@ def test_rows_are_over_trainings_and_folds() -> None:
     ]
     assert rows[0].pull == max(pulls)
     assert rows[0].seconds == Range(2.5, 2.5, 2.5)
+    sums = [entry["weights"]["sum_of_weights"] for entry in first]
+    assert rows[0].sum_of_weights == Range(float(np.mean(sums)), min(sums), max(sums))
+    worth = [entry["pull"]["effective_events"] for entry in first]
+    assert rows[0].pulled_effective_events == Range(float(np.mean(worth)), min(worth), max(worth))
+    assert rows[0].pulled_effective_events != rows[0].effective_events
 
 
 def test_what_nobody_measured_is_left_out() -> None:
     one = training(4, iterations=1, fakes=True)
-    del one["iterations"][0]["seconds"]
+    del one["iterations"][0]["seconds"], one["iterations"][0]["pull"]
     calibration = {"edges": [], "ratios": [None], "errors": [None], "chi2": 0, "ndf": 0, "normalisation": 1}
     for step in ("step1", "step2", "fakes"):
         one["iterations"][0][step][0]["calibration"] = calibration
     (row,) = iteration_rows([one])
     assert (row.seconds, row.calibration, row.worst_step, row.pull) == (None, 0.0, "", 0.0)
     assert "fakes" in row.auc
+    assert row.pulled_effective_events is row.pulled_max_over_mean is None
+
+
+def test_the_fits_that_take_out_a_background_are_summarised() -> None:
+    assert background_fits(DIAGNOSTICS) is None
+    found = background_fits([one | {"background": [fit(number)]} for number, one in enumerate(DIAGNOSTICS)])
+    assert found is not None
+    aucs = [fit(number)["auc"] for number in (0, 1)]
+    assert found.auc == Range(float(np.mean(aucs)), min(aucs), max(aucs))
+    assert found.calibration == max(
+        fit(number)["calibration"]["chi2"] / fit(number)["calibration"]["ndf"] for number in (0, 1)
+    )
 
 
 def test_stops_are_counted() -> None:

@@ -18,7 +18,8 @@ from omnifold_pub.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from omnifold_pub.unfold.costs import Costs
+    from omnifold_pub.unfold.costs import Costs, PlannedFamily
+    from omnifold_pub.unfold.pilot import Pilot
     from omnifold_pub.unfold.status import Status
 
 __all__ = ["campaign"]
@@ -68,43 +69,52 @@ def plan(analysis: Path, no_pilot: bool, as_json: bool, **options: Any) -> None:
         echo_json(costs.to_dict())
         return
     rows = [
-        (family.family, family.trainings, _short(family.purposes), ", ".join(family.after) or "-")
-        for family in costs.families
+        (family.family, family.trainings, _what(family), ", ".join(family.after) or "-") for family in costs.families
     ]
     show_table(f"{costs.trainings} trainings", ("family", "trainings", "what is resampled or varied", "after"), rows)
-    _echo_costs(costs)
+    if costs.pilot is not None:
+        _echo_pilot(costs, costs.pilot)
+    if costs.upper is not None or costs.expected is not None:
+        _show_costs(costs)
 
 
-def _short(purposes: tuple[str, ...]) -> str:
-    return purposes[0] if len(purposes) == 1 else f"{purposes[0]} and {len(purposes) - 1} more"
+def _what(family: PlannedFamily) -> str:
+    members = len(family.purposes)
+    return family.kind if members == 1 else f"{family.kind}, {members} members"
 
 
-def _echo_costs(costs: Costs) -> None:
-    pilot = costs.pilot
-    if pilot is not None:
-        share = "" if pilot.share == 1 else f", scaled from {pilot.share:.0%} of the events"
-        click.echo(
-            f"\nMeasured on this machine ({pilot.device}, one process{share}): {pilot.epoch:.3g} s per epoch of all "
-            f"fits, {pilot.iteration:.3g} s more per iteration, {pilot.once:.3g} s once per training"
-        )
-        processes = min(costs.workers, costs.trainings)
-        click.echo(
-            f"Memory: {pilot.memory / 1e9:.2f} GB per training, {processes * pilot.memory / 1e9:.2f} GB for "
-            f"{processes} at a time"
-        )
+def _echo_pilot(costs: Costs, pilot: Pilot) -> None:
+    share = "" if pilot.share == 1 else f", scaled from {pilot.share:.0%} of the events"
+    click.echo(f"\nMeasured on this machine ({pilot.device}, one process{share}):")
+    click.echo(
+        f"{pilot.epoch:.3g} s per epoch of all fits, {pilot.iteration:.3g} s more per iteration, "
+        f"{pilot.once:.3g} s once"
+    )
+    processes = min(costs.workers, costs.trainings)
+    click.echo(
+        f"Memory: {pilot.memory / 1e9:.2f} GB per training, {processes * pilot.memory / 1e9:.2f} GB for "
+        f"{processes} at a time"
+    )
+
+
+def _show_costs(costs: Costs) -> None:
+    """Print time and cost of one training and of all of them."""
+    rows: list[list[object]] = []
+    for what, seconds in (("at most", costs.upper), ("expected", costs.expected)):
+        if seconds is not None:
+            clock = _clock(timedelta(hours=costs.hours(seconds)))
+            row = [what, f"{seconds:.3g}", clock, f"{costs.core_hours(seconds):.3g}"]
+            cost = costs.cost(seconds)
+            rows.append([*row, *([] if cost is None else [f"{cost:.2g}", f"{costs.trainings * cost:.3g}"])])
+    columns = ["time", "one [s]", f"all, {costs.workers} workers", "core-hours"]
+    click.echo()
+    show_table("What it takes", columns + ([] if costs.price is None else ["cost of one", "of all"]), rows)
     if costs.upper is not None:
-        click.echo(f"At most (every iteration, every epoch): {_estimate(costs, costs.upper)}")
+        click.echo("At most: every iteration, every epoch. Early stopping makes it less")
     if costs.expected is not None:
-        click.echo(f"Expected (mean of {costs.finished} finished trainings): {_estimate(costs, costs.expected)}")
-    elif costs.upper is not None:
-        click.echo("Early stopping makes it less; how much, the first finished trainings tell: add --run DIRECTORY")
-
-
-def _estimate(costs: Costs, seconds: float) -> str:
-    hours = costs.core_hours(seconds)
-    price = "" if costs.price is None else f", cost {hours * costs.price:.2f}"
-    clock = timedelta(hours=costs.hours(seconds))
-    return f"{seconds:.3g} s per training, {hours:.3g} core-hours, {_clock(clock)} on {costs.workers} workers{price}"
+        click.echo(f"Expected: mean of {costs.finished} finished trainings")
+    else:
+        click.echo("How much less the first finished trainings tell: add --run DIRECTORY")
 
 
 def _clock(time: timedelta) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,16 +89,28 @@ def _chi2(chi2: Metric) -> tuple[str, str]:
 @click.argument("release", type=click.Path(dir_okay=False, path_type=Path))
 @publishing_options
 @click.option("--networks", is_flag=True, help="Publish the trained networks of the ensemble too.")
-def publish(run: Path, release: Path, networks: bool, **options: Any) -> None:  # noqa: FBT001
+@click.option(
+    "--closure",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="TABLE.json",
+    help="What omnifold-pub closure --json printed, for the metadata.",
+)
+def publish(run: Path, release: Path, networks: bool, closure: Path | None, **options: Any) -> None:  # noqa: FBT001
     """Write the weights of a finished RUN directory into a RELEASE (HDF5).
 
     The release appears under its name only when it is whole and has passed validation.
 
     Example: omnifold-pub publish build/run release.h5
     """
+    from omnifold_pub.closure import read_results, with_results
     from omnifold_pub.publish import publish as write
     from omnifold_pub.unfold.collection import collect
 
+    found = [] if closure is None else read_results(closure)
     with progress_bars() as progress:
-        path = write(collect(run, networks=networks), release, progress=progress, **options)
+        result = collect(run, networks=networks)
+        if found:
+            closed = with_results(result.metadata["closure"], found)
+            result = replace(result, metadata={**result.metadata, "closure": closed})
+        path = write(result, release, progress=progress, **options)
     echo_sizes(path)

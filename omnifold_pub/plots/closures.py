@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from omnifold_pub.closure import ClosureTable
+from omnifold_pub.closure import ClosureTable, gathered
 from omnifold_pub.errors import ReleaseError
 from omnifold_pub.extras import require
 from omnifold_pub.measurement import ClosureSpectra, Measurement
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["closure", "closure_spectrum"]
-
-_PRIOR = "chi2 of the simulation before unfolding"
 
 
 @dataclass(frozen=True)
@@ -43,17 +41,17 @@ def _entries(source: ClosureTable | Mapping[str, Any]) -> list[_Entry]:
     """Return the rows of a table, or what a release's metadata say of its closure."""
     if isinstance(source, ClosureTable):
         return [_Entry(row.observable, row.bins, row.chi2.unfolded, row.chi2.prior, row.p_value) for row in source.rows]
-    results = source["closure"].get("results", [])
+    results = gathered(source["closure"].get("results", []))
     symbols = {entry["name"]: f"${entry['latex']}$" for entry in source.get("observables", [])}
-    before = {entry["name"]: entry["value"] for entry in results if entry["statistic"] == _PRIOR}
-    found = [entry for entry in results if entry["statistic"] == "chi2" and "bins" in entry]
+    found = [
+        _Entry(symbols.get(one.name, one.name), one.bins, one.value, one.prior, one.p_value)
+        for one in results
+        if one.statistic == "chi2" and one.bins is not None
+    ]
     if not found:
         msg = f"{source['title']}: expected results of closure tests with chi2 and bins in the metadata; found none"
         raise ReleaseError(msg)
-    return [
-        _Entry(symbols.get(e["name"], e["name"]), e["bins"], e["value"], before.get(e["name"]), e.get("p_value"))
-        for e in found
-    ]
+    return found
 
 
 def closure(source: ClosureTable | Mapping[str, Any], *, ax: Axes | None = None) -> Axes:

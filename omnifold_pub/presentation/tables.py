@@ -218,9 +218,12 @@ def rich_table(table: Table) -> rich.table.Table:
     widths = (
         [max(map(len, cells)) for cells in zip(*table.rows, strict=True)] if table.rows else [1] * len(table.columns)
     )
-    for name, number, width in zip(table.columns, table.numeric, widths, strict=True):
+    for place, (name, number, width) in enumerate(zip(table.columns, table.numeric, widths, strict=True)):
         side: Any = "right" if number else "left"
-        drawn.add_column(Text(name), justify=side, overflow="fold", min_width=min(width, _WIDEST))
+        # Names and numbers stay in one piece; headers, and text beside, are wrapped where there is no room.
+        name_of_row = place == 0 and width <= _WIDEST
+        least = min(width, _WIDEST) if number or place == 0 else None
+        drawn.add_column(Text(name), justify=side, overflow="fold", no_wrap=name_of_row, min_width=least)
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     return drawn

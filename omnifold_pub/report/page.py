@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from omnifold_pub.closure import ClosureTable
+from omnifold_pub.closure import ClosureResult, ClosureTable
 from omnifold_pub.deposit.citation import bibtex, citation
 from omnifold_pub.deposit.datacite import paper_url
 from omnifold_pub.deposit.licence import licence_of
@@ -21,7 +21,7 @@ from omnifold_pub.report.pictures import Picture
 from omnifold_pub.report.reach import Reach
 from omnifold_pub.report.spectra import Spectra
 from omnifold_pub.report.theories import Compared
-from omnifold_pub.training_summary import IterationRow
+from omnifold_pub.training_summary import BackgroundFits, IterationRow
 from omnifold_pub.validate import Report
 from omnifold_pub.validity import Limits
 
@@ -42,8 +42,12 @@ class Content:
         The release's.
     spectra, budget, limits, reaches, repeated, evidence, compared, closure, validation, iterations
         See their classes.
+    told : tuple of ClosureResult
+        Closure as the metadata have it.
     stops : tuple of (int, int, str)
         How many trainings ended after which iteration, by which rule.
+    background : BackgroundFits or None
+        How it was taken out of the data, where a classifier did that.
     trainings : int
         How many have diagnostics.
     pictures : dict
@@ -64,9 +68,11 @@ class Content:
     evidence: tuple[Evidence, ...]
     compared: tuple[Compared, ...]
     closure: ClosureTable | None
+    told: tuple[ClosureResult, ...]
     validation: Report | None
     iterations: tuple[IterationRow, ...]
     stops: tuple[tuple[int, int, str], ...]
+    background: BackgroundFits | None
     trainings: int
     pictures: dict[str, Picture]
     training: Picture | None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.atomic import replacing
-from omnifold_pub.closure import ClosureTable, prior_theory
+from omnifold_pub.closure import ClosureTable, gathered, prior_theory
 from omnifold_pub.errors import PublishError
 from omnifold_pub.extras import require
 from omnifold_pub.observables.blocks import evaluate
@@ -32,7 +32,7 @@ from omnifold_pub.report.pictures import (
 from omnifold_pub.report.reach import Reach, reach_of
 from omnifold_pub.report.spectra import Observables, Spectra, measure_spectra
 from omnifold_pub.report.theories import compare_spectra, knows
-from omnifold_pub.training_summary import count_stops, iteration_rows
+from omnifold_pub.training_summary import background_fits, count_stops, iteration_rows
 from omnifold_pub.validate import Report, validate
 from omnifold_pub.validity import Limits
 
@@ -170,9 +170,11 @@ def _content(
         evidence=evidence,
         compared=compared,
         closure=closure,
+        told=gathered(metadata["closure"]["results"]),
         validation=validation,
         iterations=iterations,
         stops=count_stops(diagnostics),
+        background=background_fits(diagnostics),
         trainings=len(diagnostics),
         pictures=pictures,
         training=extra.get("training"),

@@ -21,7 +21,7 @@ from omnifold_pub.unfold.result import Canvas, ClosureWeights, UnfoldingResult
 from omnifold_pub.unfold.run import Campaign, inputs_path
 from omnifold_pub.unfold.samples import simulation_from
 
-__all__ = ["collect"]
+__all__ = ["collect", "iteration_weights"]
 
 Family = NDArray[np.float32]
 
@@ -93,15 +93,60 @@ def collect(run: str | Path, *, networks: bool = False) -> UnfoldingResult:
     )
 
 
-def _finished(run: Path) -> tuple[Campaign, dict[str, Any], store.Arrays]:
-    """Return the campaign of a run directory, and header and arrays of its samples; refuse it unless it is finished."""
+def iteration_weights(run: str | Path) -> list[Family]:
+    """Return the ensemble's published weights after each iteration, where the campaign was told ``keep_iterations``.
+
+    Parameters
+    ----------
+    run : str or path-like
+        Run directory.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        ``weights[iteration][event, member]``, float32, in the weight unit, for the events that `collect` returns. A
+        training that stopped early keeps its last weights.
+
+    Raises
+    ------
+    RunError
+        If the folder is no run directory, trainings of the ensemble are missing, a file is damaged, or the weights
+        were not kept.
+    """
+    campaign = _campaign(Path(run))[0]
+    if not campaign.config.keep_iterations:
+        msg = f"{run}: holds the weights of the last iteration alone; set omnifold.keep_iterations and run it again"
+        raise RunError(msg)
+    members = []
+    for training in campaign.trainings:
+        if training.family == ENSEMBLE:
+            path = campaign.training_path(training)
+            if not path.exists():
+                msg = (
+                    f"{run}: training {training.name} is not finished; run omnifold-pub campaign run again to finish it"
+                )
+                raise RunError(msg)
+            store.check_content(path)
+            kept = store.read_arrays(path, "iterations/")
+            members.append([kept[str(k)] for k in sorted(map(int, kept))])
+    longest = max(map(len, members))
+    return [np.stack([kept[min(k, len(kept) - 1)] for kept in members], axis=1) for k in range(longest)]
+
+
+def _campaign(run: Path) -> tuple[Campaign, dict[str, Any]]:
+    """Return the campaign of a run directory, and the header of its samples."""
     path = inputs_path(run)
     if not path.exists():
         msg = f"{run}: not a run directory; make one with omnifold-pub campaign run"
         raise RunError(msg)
     header = store.read_header(path)
-    campaign = Campaign.of(parse_analysis(header["analysis"], path), run)
-    arrays = store.read_arrays(path)
+    return Campaign.of(parse_analysis(header["analysis"], path), run), header
+
+
+def _finished(run: Path) -> tuple[Campaign, dict[str, Any], store.Arrays]:
+    """Return the campaign of a run directory, and header and arrays of its samples; refuse it unless it is finished."""
+    campaign, header = _campaign(run)
+    arrays = store.read_arrays(inputs_path(run))
     missing = campaign.remaining(campaign.fingerprint(store.digest(arrays)))
     if missing:
         msg = (

@@ -47,8 +47,8 @@ class OmniFoldConfig:
     splits : {"fixed", "fresh"}
         Whether the held-out rows stay the same in all iterations or are drawn anew.
     folds : int
-        1, or the number K of folds: K networks per fit, and each event's weight comes from the one that neither
-        trained nor stopped early on it.
+        1, or the number K of folds: K unfoldings side by side, each of which has none of the simulated events of its
+        own fold, neither in training nor in early stopping, and gives them their weights.
     warm_start : bool
         Start each fit from the same classifier of the iteration before (its optimiser starts anew).
     step2_reference : {"prior", "push"}
@@ -64,7 +64,8 @@ class OmniFoldConfig:
     max_log_weight : float
         Clamp of every logit, in absolute value; what it touches is counted.
     keep_iterations : bool
-        Keep the published weights of every iteration, not of the last alone.
+        Keep the published weights of every iteration in the run directory, not of the last alone; see
+        `omnifold_pub.unfold.collection.iteration_weights`.
     """
 
     iterations: int = 4

@@ -28,6 +28,8 @@ class PlannedFamily:
     ----------
     family : str
         Its name.
+    kind : str
+        Whether they resample or vary something, in words.
     trainings : int
         How many.
     purposes : tuple of str
@@ -37,6 +39,7 @@ class PlannedFamily:
     """
 
     family: str
+    kind: str
     trainings: int
     purposes: tuple[str, ...]
     after: tuple[str, ...]
@@ -62,6 +65,8 @@ class Costs:
         How many are.
     price : float, optional
         Of a core-hour.
+    each : tuple of Training
+        All trainings, in the order in which they are begun.
     """
 
     families: tuple[PlannedFamily, ...]
@@ -71,11 +76,16 @@ class Costs:
     expected: float | None = None
     finished: int = 0
     price: float | None = None
+    each: tuple[Training, ...] = ()
 
     @property
     def trainings(self) -> int:
         """How many trainings there are."""
         return sum(family.trainings for family in self.families)
+
+    def cost(self, seconds: float) -> float | None:
+        """Return what one training costs if it takes so many seconds; None if a core-hour has no price."""
+        return None if self.price is None else seconds / 3600 * self.price
 
     def core_hours(self, seconds: float) -> float:
         """Return core-hours of the campaign if one training takes so many seconds."""
@@ -91,12 +101,13 @@ class Costs:
         def estimate(seconds: float | None) -> dict[str, float | None] | None:
             if seconds is None:
                 return None
-            hours = self.core_hours(seconds)
+            cost = self.cost(seconds)
             return {
                 "seconds_per_training": seconds,
-                "core_hours": hours,
+                "price_per_training": cost,
+                "core_hours": self.core_hours(seconds),
                 "hours": self.hours(seconds),
-                "price": None if self.price is None else hours * self.price,
+                "price": None if cost is None else self.trainings * cost,
             }
 
         return {
@@ -105,6 +116,7 @@ class Costs:
             "families": [
                 {
                     "family": family.family,
+                    "kind": family.kind,
                     "trainings": family.trainings,
                     "purposes": list(family.purposes),
                     "after": list(family.after),
@@ -116,6 +128,9 @@ class Costs:
             "upper": estimate(self.upper),
             "expected": estimate(self.expected),
             "finished": self.finished,
+            "list": [
+                {"name": training.name, "purpose": training.purpose, **training.to_dict()} for training in self.each
+            ],
         }
 
 
@@ -169,6 +184,7 @@ def plan_costs(
         expected=sum(seconds) / len(seconds) if seconds else None,
         finished=len(seconds),
         price=price,
+        each=tuple(campaign.trainings),
     )
 
 
@@ -188,5 +204,5 @@ def _families(trainings: list[Training]) -> tuple[PlannedFamily, ...]:
         members = [training for training in trainings if training.family == family]
         purposes = tuple(dict.fromkeys(training.purpose for training in members))
         after = tuple(dict.fromkeys(family_of[name] for training in members for name in training.after))
-        found.append(PlannedFamily(family, len(members), purposes, after))
+        found.append(PlannedFamily(family, members[0].kind, len(members), purposes, after))
     return tuple(found)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import metadata as installed
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.unfold.components import canvas_entries, closure_entry, component_entries
-from omnifold_pub.unfold.plan import ENSEMBLE
+from omnifold_pub.unfold.networks import read_network_file
+from omnifold_pub.unfold.plan import ENSEMBLE, Training
 from omnifold_pub.unfold.run import Campaign
+from omnifold_pub.unfold.warm import kept_networks
 
 __all__ = ["describe"]
 
@@ -97,15 +101,29 @@ def _observable_entry(observable: dict[str, Any]) -> dict[str, Any]:
 
 def _clamps(campaign: Campaign, summaries: Sequence[Summary]) -> dict[str, Any]:
     limit = campaign.config.max_log_weight
-    total = {key: sum(s["clamped"][key] for s in summaries) for key in summaries[0]["clamped"]}
-    share = total["weight_touched"] / total["weight_evaluated"] if total["weight_evaluated"] else 0.0
+    total = {key: sum(s["clamped"][key] for s in summaries) for key in ("touched", "evaluated")}
     return {
         "applied": True,
         "description": f"Logit of every network, to +-{limit:g}, each time that weights are computed from it; the "
-        f"events whose logit was beyond hold {share:.2g} of the weight",
+        f"events whose logit was beyond hold {_weight_share(summaries):.2g} of the weight",
         "touched": total["touched"],
         "evaluated": total["evaluated"],
     }
+
+
+def _weight_share(summaries: Sequence[Summary]) -> float:
+    """Return the share of the weight that the clamp has touched, over all trainings and times that it was applied."""
+    touched, evaluated = (sum(s["clamped"][f"weight_{what}"] for s in summaries) for what in ("touched", "evaluated"))
+    return float(touched / evaluated) if evaluated else 0.0
+
+
+def _sources(warm: Path) -> list[dict[str, str]]:
+    """Name the networks that the trainings started from."""
+    named = []
+    for content in kept_networks(warm):
+        about = read_network_file(content)[1]
+        named.append({"training": Training(**about["training"]).name, "sha256": hashlib.sha256(content).hexdigest()})
+    return named
 
 
 def _unfolding(campaign: Campaign, summaries: Sequence[Summary], ensemble: Mapping[str, Summary]) -> dict[str, Any]:
@@ -114,11 +132,14 @@ def _unfolding(campaign: Campaign, summaries: Sequence[Summary], ensemble: Mappi
     ]
     counts = campaign.settings.to_dict()
     del counts["central_value"]  # is said once, of the weights
-    trainings = {
+    trainings: dict[str, Any] = {
         "count": len(summaries),
         "ensemble_network_seeds": [summary["training"]["network_seed"] for summary in ensemble.values()],
         "devices": sorted({summary["device"] for summary in summaries}),
+        "clamped_weight_share": _weight_share(summaries),
     }
+    if campaign.warm is not None:
+        trainings["started_from"] = _sources(campaign.warm)
     return {
         "method": "OmniFold",
         "program": "omnifold-pub",

@@ -117,18 +117,18 @@ class WeightDiagnostics:
         Largest absolute weight over the mean weight.
     sum_of_weights : float
         In the unit of the weights.
-    push_change : float
+    change : float
         Root mean square of the change of log nu, weighted with the absolute prior weight.
     """
 
     effective_events: float
     max_over_mean: float
     sum_of_weights: float
-    push_change: float
+    change: float
 
-    def to_dict(self) -> dict[str, float]:
-        """Return it as JSON can hold it."""
-        return {name: _brief(value) for name, value in vars(self).items()}
+    def to_dict(self, of: str) -> dict[str, float]:
+        """Return it as JSON can hold it; the change is called after what these weights are, ``push`` or ``pull``."""
+        return {f"{of}_change" if name == "change" else name: _brief(value) for name, value in vars(self).items()}
 
 
 def _vectors(**arrays: ArrayLike) -> list[Vector]:
@@ -274,7 +274,7 @@ def weight_diagnostics(push: ArrayLike, previous: ArrayLike, weight: ArrayLike) 
 
     Examples
     --------
-    >>> weight_diagnostics([2.0, 2.0], [1.0, 1.0], [1.0, 3.0]).to_dict()
+    >>> weight_diagnostics([2.0, 2.0], [1.0, 1.0], [1.0, 3.0]).to_dict("push")
     {'effective_events': 1.6, 'max_over_mean': 1.5, 'sum_of_weights': 8.0, 'push_change': 0.693147}
     """
     nu, before, prior = _vectors(push=push, previous=previous, weight=weight)
@@ -293,5 +293,5 @@ def weight_diagnostics(push: ArrayLike, previous: ArrayLike, weight: ArrayLike) 
         effective_events=float(1 / (share @ share)),
         max_over_mean=float(np.abs(share).max() * len(share)),
         sum_of_weights=float(w.sum()),
-        push_change=float(np.sqrt(magnitude @ change**2 / magnitude.sum())),
+        change=float(np.sqrt(magnitude @ change**2 / magnitude.sum())),
     )

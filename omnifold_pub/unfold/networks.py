@@ -1,7 +1,7 @@
 """The networks of a training as a file of their own, from which they can be rebuilt in any language.
 
-A safetensors file: tensors ``<network>/<parameter>`` (``<network>/fold<k>/<parameter>`` where there are folds), and
-JSON texts as metadata:
+A safetensors file: tensors ``<network>/<parameter>`` (``<network>/fold<k>/<parameter>`` where there are folds, but for
+the background's), and JSON texts as metadata:
 
 ``settings``
     Of the training. ``classifier`` says what the parameters are: of an ``mlp``, ``<layer>.weight`` and ``<layer>.bias``

@@ -6,7 +6,7 @@ Phys. Rev. Lett. 124 (2020) 182001, arXiv:1911.09107.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,50 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnifold_pub.errors import TrainingError
+from omnifold_pub.unfold.chain import Chain, Tables
 from omnifold_pub.unfold.config import OmniFoldConfig
 from omnifold_pub.unfold.diagnostics import weight_diagnostics
+from omnifold_pub.unfold.problem import Networks, OmniFoldInputs, Weights
 from omnifold_pub.unfold.reweighting import Clamps, Reweighter
 
 __all__ = ["OmniFoldInputs", "OmniFoldResult", "OmniFoldStart", "run_omnifold"]
-
-Weights = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Networks = dict[str, dict[str, NDArray[Any]]]
-
-
-@dataclass(frozen=True)
-class OmniFoldInputs:
-    """One data set and one simulation, preprocessed.
-
-    Attributes
-    ----------
-    truth, reco : numpy.ndarray
-        ``truth[event, feature]`` and ``reco[event, feature]`` of the simulation, float32. Rows that fail the
-        selection of a level are never looked at on that level.
-    pass_truth, pass_reco : numpy.ndarray
-        ``[event]``, bool.
-    truth_weight, reco_weight : numpy.ndarray
-        w_t and w_r, ``[event]``, float64. Some may be negative.
-    data : numpy.ndarray
-        ``data[event, feature]``, float32.
-    data_weight : numpy.ndarray
-        w_d, ``[event]``, float64.
-    background : numpy.ndarray, optional
-        ``background[event, feature]``, float32: what the data hold beside the signal.
-    background_weight : numpy.ndarray, optional
-        ``[event]``, float64: expected number of events, on the scale of ``data_weight``.
-    """
-
-    truth: NDArray[np.float32]
-    reco: NDArray[np.float32]
-    pass_truth: Mask
-    pass_reco: Mask
-    truth_weight: Weights
-    reco_weight: Weights
-    data: NDArray[np.float32]
-    data_weight: Weights
-    background: NDArray[np.float32] | None = None
-    background_weight: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -89,12 +52,14 @@ class OmniFoldResult:
         nu after each iteration, where ``keep_iterations`` is set.
     networks : dict
         What the classifiers of the last iteration have learned: ``networks[classifier][parameter]`` for ``step1``,
-        ``step2``, ``fakes`` and ``background``, as far as there are.
+        ``step2``, ``fakes`` and ``background``, as far as there are; with folds ``fold<k>/<parameter>``, but for the
+        background.
     splits : dict
-        ``splits[classifier][row]``: held-out rows of the last fit of each; ``splits["fold"][event]`` where there are
-        folds.
+        ``splits[classifier][row]``: held-out rows of the last fit of each, the others were trained on. With folds,
+        ``splits["<classifier>/fold<k>"][row]``, less the events of that fold, and ``splits["fold"][event]``.
     diagnostics : dict
-        ``iterations``: of each iteration losses, AUC, calibration and weights; ``stopped``: after which, and why.
+        ``iterations``: of each iteration losses, AUC and calibration by step and fold, pull and push weights;
+        ``stopped``: after which, and why; ``background``: of its resampling, if there was any.
     clamps : Clamps
         What the clamp has touched over the whole run.
     """
@@ -107,118 +72,44 @@ class OmniFoldResult:
     clamps: Clamps = field(default_factory=Clamps)
 
 
-def _finite(weights: Weights, where: str) -> None:
-    bad = np.count_nonzero(~np.isfinite(weights))
-    if bad:
-        msg = f"{where}: {bad} of {len(weights)} weights are not finite; the training is of no use and is dropped"
-        raise TrainingError(msg)
+def _tables(
+    inputs: OmniFoldInputs, config: OmniFoldConfig, *, rng: np.random.Generator, device: str, clamps: Clamps
+) -> tuple[Tables, Reweighter | None, list[dict[str, Any]]]:
+    """Put data, background and simulation together; return also the classifier that resampled, and how its fit went.
+
+    The background has negative weights. Neural resampling (Nachman and Thaler, arXiv:2007.11586) replaces them by
+    |w| E[w | x] / E[|w| | x], which is nowhere negative, from a classifier of w against |w|.
+    """
+    x, weight = inputs.data, inputs.data_weight
+    if inputs.background is not None and inputs.background_weight is not None:
+        x = np.concatenate([x, inputs.background])
+        weight = np.concatenate([weight, -inputs.background_weight])
+    step1, step2 = np.concatenate([x, inputs.reco[inputs.pass_reco]]), inputs.truth[inputs.pass_truth]
+    if inputs.background is None or config.background == "negative_weights":
+        return Tables(weight, step1, step2), None, []
+    everywhere = np.ones(len(x), dtype=bool)
+    resampler = Reweighter("background", x, trained=everywhere, config=config, rng=rng, device=device, clamps=clamps)
+    size = np.abs(weight)
+    logit, record = resampler.fit(weight, size)
+    # Equalised classes leave odds with a mean of 1: the sums put the scale back.
+    resampled = size * resampler.odds(logit, size) * (weight.sum() / size.sum())
+    return Tables(resampled, step1, step2), resampler, [record]
 
 
-@dataclass(frozen=True)
-class _Recorded:
-    """What step 1 pulls the simulation to: data, and background if there is any, with their weights."""
+def _of_own_chain(per_chain: Sequence[Weights], fold: NDArray[np.int64]) -> Weights:
+    """Take each event's weight from the chain that does not train on it; there is but one without folds."""
+    taken = per_chain[0].copy()
+    for k, weights in enumerate(per_chain):
+        taken[fold == k] = weights[fold == k]
+    return taken
 
-    x: NDArray[np.float32]
-    weight: Weights
-    fold: NDArray[np.int64]
 
-
-class _Run:
-    """One run: its classifiers, and what they were told."""
-
-    def __init__(self, inputs: OmniFoldInputs, config: OmniFoldConfig, seed: int, device: str) -> None:
-        truth, reco = inputs.pass_truth, inputs.pass_reco
-        self.inputs, self.config = inputs, config
-        self.matched, self.fake = truth & reco, reco & ~truth
-        for what, count in (("data", len(inputs.data)), ("pass_truth and pass_reco", int(self.matched.sum()))):
-            if count == 0:
-                msg = f"nothing to unfold: no event in the class {what!r}"
-                raise TrainingError(msg)
-        self.clamps = Clamps()
-        self.background_fit: list[dict[str, Any]] | None = None
-        self._rng, self._device = np.random.default_rng(seed), device
-        self.fold = self._draw_folds(len(reco))
-        self.classifiers: dict[str, Reweighter] = {}
-        self.recorded = self._record()
-        everywhere = np.ones(len(self.recorded.x) + int(reco.sum()), dtype=bool)
-        trained = truth if config.misses == "carry" else self.matched
-        x = np.concatenate([self.recorded.x, inputs.reco[reco]])
-        self._add("step1", x, everywhere, np.concatenate([self.recorded.fold, self.fold[reco]]))
-        self._add("step2", inputs.truth[truth], trained[truth], self.fold[truth])
-        if config.fakes == "average" and self.fake.any():
-            self._add("fakes", inputs.reco[reco], self.matched[reco], self.fold[reco])
-
-    def _draw_folds(self, rows: int) -> NDArray[np.int64]:
-        """Deal the rows out to the folds; without folds there is but one."""
-        return self._rng.integers(self.config.folds, size=rows)
-
-    def _add(self, name: str, x: NDArray[np.float32], trained: Mask, fold: NDArray[np.int64]) -> Reweighter:
-        self.classifiers[name] = Reweighter(
-            name.replace("step", "step "),
-            x,
-            trained=trained,
-            fold=fold,
-            config=self.config,
-            rng=self._rng,
-            device=self._device,
-            clamps=self.clamps,
-        )
-        return self.classifiers[name]
-
-    def _record(self) -> _Recorded:
-        """Put data and background together.
-
-        The background has negative weights. Neural resampling (Nachman and Thaler, arXiv:2007.11586) replaces them by
-        |w| E[w | x] / E[|w| | x], which is nowhere negative, from a classifier of w against |w|.
-        """
-        data, weight = self.inputs.data, self.inputs.data_weight
-        if self.inputs.background is not None and self.inputs.background_weight is not None:
-            data = np.concatenate([data, self.inputs.background])
-            weight = np.concatenate([weight, -self.inputs.background_weight])
-        fold = self._draw_folds(len(data))
-        if self.inputs.background is None or self.config.background == "negative_weights":
-            return _Recorded(data, weight, fold)
-        size = np.abs(weight)
-        resampler = self._add("background", data, np.ones(len(data), dtype=bool), fold)
-        logit, self.background_fit = resampler.fit(weight, size)
-        # Equalised classes leave odds with a mean of 1: the sums put the scale back.
-        resampled = size * resampler.odds(logit, size) * (weight.sum() / size.sum())
-        return _Recorded(data, resampled, fold)
-
-    def step1(self, push: Weights) -> tuple[Weights, list[dict[str, Any]]]:
-        """Return pull, ``[event]``; where an event fails reco it is the push."""
-        reco, classifier = self.inputs.pass_reco, self.classifiers["step1"]
-        simulated = push[reco] * self.inputs.reco_weight[reco]
-        n = len(self.recorded.x)
-        w1 = np.concatenate([self.recorded.weight, np.zeros(len(simulated))])
-        w0 = np.concatenate([np.zeros(n), simulated])
-        logit, records = classifier.fit(w1, w0)
-        pull = push.copy()  # a miss keeps its push: step 2 looks at it with misses="carry" alone
-        pull[reco] *= classifier.odds(logit[n:], simulated)
-        return pull, records
-
-    def step2(self, pull: Weights, push: Weights) -> tuple[Weights, list[dict[str, Any]]]:
-        """Return the new push, ``[event]``, of the events that pass truth; the others keep theirs."""
-        truth, classifier = self.inputs.pass_truth, self.classifiers["step2"]
-        w_t = self.inputs.truth_weight[truth]
-        reference = push[truth] if self.config.step2_reference == "push" else np.ones(len(w_t))
-        logit, records = classifier.fit(w_t * pull[truth], w_t * reference)
-        new = push.copy()
-        # Equalised classes leave the odds with a mean of 1 over the rows trained on; extrapolated misses share it.
-        new[truth] = reference * classifier.odds(logit, w_t * reference)
-        return new, records
-
-    def fakes(self, push: Weights) -> tuple[Weights, list[dict[str, Any]]]:
-        """Return the push with the fakes' own, E[push | reco] of the matched events."""
-        reco, classifier = self.inputs.pass_reco, self.classifiers["fakes"]
-        w_r = self.inputs.reco_weight[reco]
-        logit, records = classifier.fit(w_r * push[reco], w_r)
-        matched, fake = self.matched[reco], self.fake[reco]
-        # Its classes are equalised too: the matched events' mean of nu puts the scale back.
-        mean = float(w_r[matched] @ push[self.matched] / w_r[matched].sum())
-        new = push.copy()
-        new[self.fake] = classifier.odds(logit[fake], w_r[fake]) * mean
-        return new, records
+def _begin(chain: Chain, start: OmniFoldStart) -> None:
+    """Let a chain go on from another."""
+    chain.push = start.push
+    for step, classifier in chain.classifiers.items():
+        if step in start.networks:
+            classifier.classifier.load(start.networks[step])
 
 
 def run_omnifold(
@@ -241,6 +132,11 @@ def run_omnifold(
        from a third classifier (w_r nu against w_r on the matched events).
 
     The overall normalisation is free (class sums are equalised) and is fixed once, at publication.
+
+    With K folds all of that is done K times side by side: chain k has none of the simulated events of fold k, in no
+    step of no iteration, and gives them their weights. Were it one chain, in which each network only leaves its own
+    fold out, weights of one fold would be what the network of another is trained with, and whatever differs between
+    folds, noise, would come back -K / (K - 1)^2 times as large after each iteration: twice, with two.
 
     Parameters
     ----------
@@ -265,46 +161,83 @@ def run_omnifold(
     Raises
     ------
     TrainingError
-        If a class is empty, a weight becomes non-finite, or ``start`` is of networks of another shape.
+        If a class is empty, a weight becomes non-finite, or ``start`` is of networks of another shape or comes with
+        folds.
     """
-    run = _Run(inputs, config, seed, device)
-    truth = inputs.pass_truth
-    push = np.ones(len(truth))
+    truth, reco = inputs.pass_truth, inputs.pass_reco
+    if len(inputs.data) == 0:
+        msg = "nothing to unfold: no event in the class 'data'"
+        raise TrainingError(msg)
+    if start is not None and config.folds > 1:
+        msg = (
+            f"a start from other networks: found folds {config.folds}; expected 1, for nobody knows whether they were "
+            "trained on the events that a fold leaves out"
+        )
+        raise TrainingError(msg)
+    clamps, rng = Clamps(), np.random.default_rng(seed)
+    fold = rng.integers(config.folds, size=len(truth))
+    tables, resampler, resampling = _tables(inputs, config, rng=rng, device=device, clamps=clamps)
+    chains = [
+        Chain(
+            inputs,
+            tables,
+            config,
+            trained=fold != k if config.folds > 1 else np.ones(len(truth), dtype=bool),
+            rng=rng,
+            device=device,
+            clamps=clamps,
+            name=f"fold {k}" if config.folds > 1 else "",
+        )
+        for k in range(config.folds)
+    ]
     if start is not None:
-        push = start.push
-        for name in ("step1", "step2", "fakes"):
-            if name in run.classifiers and name in start.networks:
-                run.classifiers[name].load(start.networks[name])
+        _begin(chains[0], start)
+    push = chains[0].push
     pushes: list[Weights] = []
     records: list[dict[str, Any]] = []
     stopped = {"iteration": config.iterations, "rule": f"after {config.iterations} iterations"}
     for iteration in range(1, config.iterations + 1):
         before = push
-        pull, step1 = run.step1(push)
-        _finite(pull, f"iteration {iteration}, step 1")
-        push, step2 = run.step2(pull, push)
-        record: dict[str, Any] = {"iteration": iteration, "step1": step1, "step2": step2}
-        if "fakes" in run.classifiers:
-            push, record["fakes"] = run.fakes(push)
-        _finite(push, f"iteration {iteration}, step 2")
+        done = [chain.iterate(iteration) for chain in chains]
+        pull, push = (_of_own_chain(w, fold) for w in ([d.pull for d in done], [d.push for d in done]))
+        pulled = weight_diagnostics(pull[reco], before[reco], inputs.reco_weight[reco])
         weights = weight_diagnostics(push[truth], before[truth], inputs.truth_weight[truth])
-        records.append(record | {"weights": weights.to_dict()})
+        record: dict[str, Any] = {"iteration": iteration}
+        record |= {step: [one.records[step] for one in done] for step in done[0].records}
+        records.append(record | {"pull": pulled.to_dict("pull"), "weights": weights.to_dict("push")})
         if config.keep_iterations:
             pushes.append(push)
         if on_iteration is not None:
             on_iteration(iteration, push)
-        if weights.push_change < config.stop_below:
+        if weights.change < config.stop_below:
             stopped = {"iteration": iteration, "rule": f"push change below {config.stop_below:g}"}
             break
-    splits: dict[str, NDArray[Any]] = {name: c.held_out for name, c in run.classifiers.items()}
-    if config.folds > 1:
-        splits["fold"] = run.fold
-    background = {} if run.background_fit is None else {"background": run.background_fit}
     return OmniFoldResult(
         push=push,
-        networks={name: classifier.parameters for name, classifier in run.classifiers.items()},
+        networks=_networks(chains, resampler),
         pushes=tuple(pushes),
-        splits=splits,
-        diagnostics={"iterations": records, "stopped": stopped} | background,
-        clamps=run.clamps,
+        splits=_splits(chains, resampler, fold),
+        diagnostics={"iterations": records, "stopped": stopped} | ({"background": resampling} if resampling else {}),
+        clamps=clamps,
     )
+
+
+def _networks(chains: Sequence[Chain], resampler: Reweighter | None) -> Networks:
+    """Return what all classifiers have learned; of several chains, under ``fold<k>/``."""
+    found: Networks = {}
+    for k, chain in enumerate(chains):
+        prefix = f"fold{k}/" if len(chains) > 1 else ""
+        for step, fitted in chain.classifiers.items():
+            named = {prefix + name: array for name, array in fitted.classifier.parameters.items()}
+            found.setdefault(step, {}).update(named)
+    return found if resampler is None else found | {"background": resampler.classifier.parameters}
+
+
+def _splits(chains: Sequence[Chain], resampler: Reweighter | None, fold: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return the held-out rows of all classifiers, and the folds if there are any."""
+    found: dict[str, NDArray[Any]] = {} if resampler is None else {"background": resampler.held_out}
+    if len(chains) == 1:
+        return found | {step: fitted.held_out for step, fitted in chains[0].classifiers.items()}
+    for k, chain in enumerate(chains):
+        found |= {f"{step}/fold{k}": fitted.held_out for step, fitted in chain.classifiers.items()}
+    return found | {"fold": fold}

@@ -92,11 +92,16 @@ class Training:
         return self.member if self.family == ENSEMBLE else self.repetition
 
     @property
-    def purpose(self) -> str:
-        """What is resampled or varied, in words."""
+    def kind(self) -> str:
+        """Whether something is resampled or varied, in words."""
         if self.resampled:
             return f"bootstrap of the {self.resampled}"
-        return f"{_WORDS[self.varied]} {self.source}" if self.varied else "nominal"
+        return _WORDS[self.varied] if self.varied else "nominal"
+
+    @property
+    def purpose(self) -> str:
+        """What is resampled or varied, in words."""
+        return f"{self.kind} {self.source}" if self.varied else self.kind
 
     def to_dict(self) -> dict[str, Any]:
         """Return what it is as JSON can hold it."""

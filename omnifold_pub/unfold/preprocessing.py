@@ -154,17 +154,11 @@ class Preprocessor:
             np.concatenate([sample.values for sample in samples]),
             np.concatenate([sample.present for sample in samples]),
         )
-        for i, (name, encoding) in enumerate(zip(columns.names, encodings, strict=True)):
-            column = columns.values[columns.present[:, i], i]
-            if len(column) == 0:
+        for name, present in zip(columns.names, columns.present.T, strict=True):
+            if not present.any():
                 msg = f"observable {name!r} is absent from every event; leave it out of the analysis"
                 raise InputError(msg)
-            if encoding.kind == "log" and not column.min() + encoding.offset > 0:
-                msg = (
-                    f"observable {name!r} is encoded as the logarithm of itself plus {encoding.offset:g}, "
-                    f"but reaches {column.min():g}; give a larger offset, or use 'linear'"
-                )
-                raise InputError(msg)
+        _check_logarithms(columns, encodings)
         mean, scale, median = [], [], []
         for values, present in _encoded(columns, encodings, pairs):
             # Two objects may each be there and never together: then nothing is seen of the pair, wherever it is put.
@@ -199,11 +193,13 @@ class Preprocessor:
         Raises
         ------
         InputError
-            If the columns are others than those fitted, or are absent in a pattern that was not there.
+            If the columns are others than those fitted, are absent in a pattern that was not there, or are not
+            positive where ``log`` is asked for.
         """
         if columns.names != self.names:
             msg = f"expected the observables {', '.join(self.names)}; found {', '.join(columns.names)}"
             raise InputError(msg)
+        _check_logarithms(columns, self.encodings)
         x = np.empty((len(columns), len(self.mean) + len(self.flags)), dtype=np.float32)
         for k, (values, present) in enumerate(_encoded(columns, self.encodings, self.pairs)):
             x[:, k] = np.where(present, (values - self.mean[k]) / self.scale[k], self.median[k])
@@ -258,6 +254,17 @@ class Preprocessor:
             "centre": self.centre.tolist(),
             "matrix": self.matrix.tolist(),
         }
+
+
+def _check_logarithms(columns: Columns, encodings: Sequence[Encoding]) -> None:
+    for i, (name, encoding) in enumerate(zip(columns.names, encodings, strict=True)):
+        least = float(columns.values[:, i].min(where=columns.present[:, i], initial=np.inf))
+        if encoding.kind == "log" and not least + encoding.offset > 0:
+            msg = (
+                f"observable {name!r} is encoded as the logarithm of itself plus {encoding.offset:g}, "
+                f"but reaches {least:g}; give a larger offset, or use 'linear'"
+            )
+            raise InputError(msg)
 
 
 def _decorrelation(x: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -36,7 +36,7 @@ class Clamps:
 
 
 class Reweighter:
-    """Classifiers of the same rows, one or one per fold, that are fitted anew in every iteration.
+    """A classifier of the same rows that is fitted anew in every iteration.
 
     Parameters
     ----------
@@ -46,8 +46,6 @@ class Reweighter:
         ``x[row, feature]``, float32: every row that it is ever asked about.
     trained : numpy.ndarray
         ``[row]``, bool: rows that it is trained on; the others it extrapolates to.
-    fold : numpy.ndarray
-        ``[row]``, from 0 to ``config.folds - 1``: the network that never trains on the row.
     config : OmniFoldConfig
         Settings.
     rng : numpy.random.Generator
@@ -59,10 +57,10 @@ class Reweighter:
 
     Attributes
     ----------
-    networks : tuple of Classifier
-        One per fold.
+    classifier : Classifier
+        What is fitted.
     held_out : numpy.ndarray
-        ``[row]``: rows for early stopping.
+        ``[row]``: rows for early stopping, as far as they are trained on.
     """
 
     def __init__(
@@ -71,7 +69,6 @@ class Reweighter:
         x: NDArray[np.float32],
         *,
         trained: NDArray[np.bool_],
-        fold: NDArray[np.int64],
         config: OmniFoldConfig,
         rng: np.random.Generator,
         device: str,
@@ -80,40 +77,17 @@ class Reweighter:
         self.name = name
         self.x = np.ascontiguousarray(x, dtype=np.float32)
         self.trained = trained
-        self.fold = fold
         self.config = config
         self.clamps = clamps
         self._rng = rng
         self._fits = 0
         self.held_out = self._draw()
-        self.networks = tuple(
-            build_classifier(x.shape[1], config, seed=int(rng.integers(2**63)), device=device)
-            for _ in range(config.folds)
-        )
+        self.classifier = build_classifier(x.shape[1], config, seed=int(rng.integers(2**63)), device=device)
 
     def _draw(self) -> NDArray[np.bool_]:
         return self._rng.random(len(self.x)) < self.config.held_out
 
-    def load(self, parameters: dict[str, NDArray[Any]]) -> None:
-        """Start from what networks of this kind have learned elsewhere, named as in `parameters`."""
-        for prefix, network in self._named_networks():
-            network.load({name.removeprefix(prefix): a for name, a in parameters.items() if name.startswith(prefix)})
-
-    @property
-    def parameters(self) -> dict[str, NDArray[Any]]:
-        """What the networks have learned; with folds, those of fold k are called ``fold<k>/...``."""
-        return {
-            prefix + name: array
-            for prefix, network in self._named_networks()
-            for name, array in network.parameters.items()
-        }
-
-    def _named_networks(self) -> list[tuple[str, Any]]:
-        if self.config.folds == 1:
-            return [("", self.networks[0])]
-        return [(f"fold{k}/", network) for k, network in enumerate(self.networks)]
-
-    def fit(self, w1: Weights, w0: Weights) -> tuple[Weights, list[dict[str, Any]]]:
+    def fit(self, w1: Weights, w0: Weights) -> tuple[Weights, dict[str, Any]]:
         """Learn log(w1 / w0).
 
         Parameters
@@ -124,41 +98,32 @@ class Reweighter:
         Returns
         -------
         logit : numpy.ndarray
-            ``logit[row]``, of all rows, each from a network of which it is not in the fold's training.
-        records : list of dict
-            One per fold: losses, and how well the odds are calibrated on rows that the network did not train on.
+            ``logit[row]``, of all rows.
+        record : dict
+            Losses, and how well the odds are calibrated on the held-out rows.
         """
         self._fits += 1
         if self._fits > 1 and self.config.splits == "fresh":
             self.held_out = self._draw()
-        logit = np.empty(len(self.x))
-        records = []
-        for k, network in enumerate(self.networks):
-            if self._fits > 1 and not self.config.warm_start:
-                network.restart()
-            own = np.ones(len(self.x), dtype=bool) if self.config.folds == 1 else self.fold == k
-            inside = self.trained if self.config.folds == 1 else self.trained & ~own
-            summary = network.fit(
-                self.x,
-                w1,
-                w0,
-                training=inside & ~self.held_out,
-                held_out=inside & self.held_out,
-                where=f"iteration {self._fits}, {self.name}" + (f", fold {k}" if self.config.folds > 1 else ""),
-            )
-            logit[own] = network.logits(self.x[own])
-            unseen = self.trained & (self.held_out if self.config.folds == 1 else own)
-            quality = fit_diagnostics(logit[unseen], w1[unseen], w0[unseen])
-            records.append(
-                {
-                    "initial_loss": summary.initial_loss,
-                    "training_losses": list(summary.training_losses),
-                    "held_out_losses": list(summary.held_out_losses),
-                    "best_epoch": summary.best_epoch,
-                    **quality.to_dict(),
-                }
-            )
-        return logit, records
+        if self._fits > 1 and not self.config.warm_start:
+            self.classifier.restart()
+        tested = self.trained & self.held_out
+        summary = self.classifier.fit(
+            self.x,
+            w1,
+            w0,
+            training=self.trained & ~self.held_out,
+            held_out=tested,
+            where=f"iteration {self._fits}, {self.name}",
+        )
+        logit = self.classifier.logits(self.x)
+        return logit, {
+            "initial_loss": summary.initial_loss,
+            "training_losses": list(summary.training_losses),
+            "held_out_losses": list(summary.held_out_losses),
+            "best_epoch": summary.best_epoch,
+            **fit_diagnostics(logit[tested], w1[tested], w0[tested]).to_dict(),
+        }
 
     def odds(self, logit: Weights, weight: Weights) -> Weights:
         """Return exp(logit), the logit clamped as declared; ``weight`` is what the odds multiply, and is counted."""

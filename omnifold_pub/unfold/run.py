@@ -31,7 +31,7 @@ from omnifold_pub.unfold.preprocessing import Encoding, Pair, pairs_of
 
 __all__ = ["Campaign", "inputs_path", "lock_path"]
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 """Counts changes after which finished trainings would come out different."""
 
 

@@ -48,11 +48,14 @@ class TrainingSamples:
     background : Sample, optional
         All backgrounds together, weights in events expected in the data; None where there is nothing to subtract.
         Their event ids are row numbers: they come from several samples.
+    data_rows : numpy.ndarray, optional
+        ``[event]``, int64: which simulated event each of the data is, in a closure test.
     """
 
     simulation: Sample
     data: Sample
     background: Sample | None = None
+    data_rows: NDArray[np.int64] | None = None
 
 
 def _level_arrays(columns: Columns, prefix: str) -> Arrays:
@@ -284,7 +287,8 @@ def samples_for(training: Training, inputs: Path, earlier: Sequence[Path]) -> Tr
     try:
         simulation = file.varied(training)
         if training.varied in ("hidden_variable", "data_driven"):
-            return TrainingSamples(simulation, _pseudodata(file, simulation, training, earlier))
+            pseudodata = _pseudodata(file, simulation, training, earlier)
+            return TrainingSamples(simulation, pseudodata, data_rows=np.flatnonzero(simulation.pass_reco))
         data = file.recorded("data/")
         if training.resampled == "data":
             data = data.with_reco_weight(data.reco_weight * _multiplicity(training, data.event_id), data.name)

@@ -61,7 +61,8 @@ class Trained:
         ``weight[event]``: published weights of the events that pass truth, float32, in the weight unit.
         ``push[event]``: nu of all simulated events, float32. ``iterations/<k>[event]``: published weights after
         iteration k, where asked for. ``networks/<classifier>/<parameter>``: what the last iteration's networks have
-        learned. ``splits/<classifier>``: held-out rows, eight to a byte; ``splits/fold[event]``, where there are folds.
+        learned. ``splits/<classifier>``: held-out rows, eight to a byte; where there are folds
+        ``splits/<classifier>/fold<k>``, and ``splits/fold[event]``.
     summary : dict
         Seeds, preprocessing, losses, diagnostics, clamps, normalisation, as JSON can hold them.
     """
@@ -150,6 +151,7 @@ def _prepare(samples: TrainingSamples, settings: Settings, warm: WarmStart | Non
         reco_weight=simulation.reco_weight,
         data=at_reco.transform(data.reco),
         data_weight=data.reco_weight,
+        data_rows=samples.data_rows,
         background=None if background is None else at_reco.transform(background.reco),
         background_weight=None if background is None else background.reco_weight,
     )

@@ -12,8 +12,9 @@ from omnifold_pub.unfold import store
 from omnifold_pub.unfold.classifiers import build_classifier
 from omnifold_pub.unfold.config import OmniFoldConfig
 from omnifold_pub.unfold.networks import read_network_file
-from omnifold_pub.unfold.omnifold import Networks, OmniFoldInputs, OmniFoldStart
+from omnifold_pub.unfold.omnifold import OmniFoldStart
 from omnifold_pub.unfold.preprocessing import Encoding, Pair, Preprocessor
+from omnifold_pub.unfold.problem import Networks, OmniFoldInputs
 
 __all__ = ["WarmStart", "keep_networks", "kept_networks", "warm_start"]
 

@@ -35,11 +35,12 @@ def test_plan_shows_trainings_and_costs(quick_analysis: WriteAnalysis) -> None:
     assert outcome.exit_code == 0, outcome.output
     text = " ".join(outcome.output.split())
     assert "13 trainings" in text
-    assert "trackeff_down 1 detector variation trackeff_down -" in text
+    assert "trackeff_down 1 detector variation -" in text
     assert "scaled from 50% of the events" in text
     assert "2.00 GB per training, 4.00 GB for 2 at a time" in text
     # One iteration of one epoch: 2 + 1 + 1 = 4 s, 13 times; seven rounds of two.
-    assert "4 s per training, 0.0144 core-hours, 0:00:28 on 2 workers, cost 0.01" in text
+    assert "time one [s] all, 2 workers core-hours cost of one of all" in text
+    assert "at most 4 0:00:28 0.0144 0.00056 0.00722" in text
 
 
 @pytest.mark.usefixtures("quick_pilot")

@@ -10,9 +10,11 @@ import pytest
 import uproot
 from click.testing import CliRunner, Result
 
-from omnifold_pub import open_release
-from omnifold_pub.cli import console
+from omnifold_pub import UnfoldingResult, open_release
+from omnifold_pub.cli import console, main
 from omnifold_pub.cli.closure import closure
+from omnifold_pub.closure import gathered
+from omnifold_pub.report import write_report
 
 TREE = ("--tree", "events", "--weight", "weight", "--unit", "pb", "--sentinel", "-99")
 X = ("-o", "x", "-b", "-10,-1,0,1,10")
@@ -85,3 +87,33 @@ def test_calls_that_cannot_be_followed(published: Path, truth: Path, arguments: 
     outcome = run(published, truth, *TREE, "--no-classifier", *arguments)
     assert outcome.exit_code == 2
     assert expected in outcome.stderr
+
+
+def test_what_was_found_goes_into_the_metadata_and_the_report(
+    tmp_path: Path, quick_run: tuple[Path, UnfoldingResult], quick_release: Path, zjets: Path
+) -> None:
+    bins = ("-o", "pT_ll", "-b", "200,250,1000", "--no-classifier", "--json")
+    printed = run(quick_release, zjets / "data_truth.root", *TREE, *bins)
+    assert printed.exit_code == 0, printed.stderr
+    table = tmp_path / "table.json"
+    table.write_text(printed.stdout)
+    path = tmp_path / "release.h5"
+    outcome = CliRunner().invoke(main, ["publish", str(quick_run[0]), str(path), "--closure", str(table)])
+    assert outcome.exit_code == 0, outcome.output
+    with open_release(path) as release:
+        told = release.metadata["closure"]
+        assert told["performed"]
+        results = gathered(told["results"])
+        assert (results[0].name, results[0].statistic) == ("pT_ll", "chi2")
+        expected = json.loads(printed.stdout)["observables"][0]["chi2"]["prior"]
+        assert results[0].prior == pytest.approx(expected, rel=1e-3)
+        page = write_report(release, tmp_path / "report.html", observables={"pT_ll": [200, 250, 1000]}).read_text()
+    assert "sliced Wasserstein-1 distance</td>" in page
+    assert "by chance alone" in page
+    assert "effective events, step 1" in page
+    refused = CliRunner().invoke(
+        main, ["publish", str(quick_run[0]), str(tmp_path / "b.h5"), "--closure", str(zjets / "samples.json")]
+    )
+    assert refused.exit_code == 1
+    assert "expected what omnifold-pub closure --json prints" in refused.output
+    assert not (tmp_path / "b.h5").exists()

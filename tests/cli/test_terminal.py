@@ -13,7 +13,9 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,6 +80,19 @@ def test_info_in_a_terminal(release: Path, width: int) -> None:
         assert words in text
     (row,) = [line for line in lines if line.startswith("mc_bootstrap")]
     assert row.split()[:3] == ["mc_bootstrap", "bootstrap", "20"]  # names are never broken
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_plan_in_a_terminal(quick_analysis: Callable[..., Path], width: int) -> None:
+    def rename(document: dict[str, Any]) -> None:
+        document["inputs"]["variations"][0]["name"] = "energy_scale_of_charged_jets"
+
+    lines, coloured = in_terminal(width, "campaign", "plan", quick_analysis(rename), "--no-pilot")
+    assert coloured
+    assert max(map(len, lines)) <= width
+    (row,) = [line.split() for line in lines if line.startswith("energy_scale_of_charged_jets")]
+    assert row[:3] == ["energy_scale_of_charged_jets", "1", "detector"]  # names are never broken
+    assert row[-1] == "-"  # and no column is lost
 
 
 def run(*arguments: object) -> str:

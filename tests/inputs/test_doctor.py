@@ -338,6 +338,7 @@ DEFECTS: dict[str, tuple[Plant, set[tuple[str, str]], str]] = {
     "many negative weights": (negative(0.35), {("warning", "weights")}, "more than 25 % negative"),
     "one heavy event": (put("simulation", "weight", 5, 600.0), {("warning", "weights")}, "one event with more"),
     "units of luminosity": (luminosity(1000), {("warning", "luminosity")}, "near a power of ten"),
+    "a little off": (luminosity(1.28), {("warning", "luminosity")}, r"0\.78\d* times that. Luminosity, its unit"),
     "half the luminosity": (luminosity(0.5), {("warning", "luminosity")}, "2 times that"),
     "variation is the nominal": (same_variation, {("warning", "variation_equal")}, "up.root, variation scale_up"),
     "variation shuffled": (shuffled_variation, {("error", "variation_rows")}, "6000 rows of another event id"),
@@ -456,6 +457,28 @@ def test_data_that_differ_mildly_are_a_note(
     (finding,) = of(report, "drift", "note")
     assert finding.found.startswith("2 that differ: n (0.1")
     assert "pt" in finding.found
+
+
+@pytest.mark.parametrize("declared", [0, 1])
+def test_a_background_may_lack_an_object_altogether_if_events_may(
+    examine: Callable[..., InputReport], tmp_path: Path, declared: int
+) -> None:
+    def plant(toy: Toy) -> None:
+        columns = smear(np.random.default_rng(3), draw(np.random.default_rng(4), 500))
+        columns |= {"event_id": np.arange(500), "weight": np.full(500, 1e-6)}
+        columns["reco_mass"] = np.full(500, -99, dtype=np.float32)
+        with uproot.recreate(tmp_path / "other.root") as file:
+            file.mktree("events", {key: column.dtype for key, column in columns.items()})
+            file["events"].extend(columns)
+        entry = {"name": "other", "description": "other", "file": "other.root", "tree": "events"}
+        toy.document["inputs"]["backgrounds"] = [entry | {"weight": "weight", "event_id": "event_id"}]
+        if not declared:
+            del toy.document["observables"][4]["absent"]
+
+    report = examine(plant)
+    (finding,) = of(report, "always_absent")
+    assert (finding.level, report.usable) == (("note", True) if declared else ("error", False))
+    assert finding.path == "other.root, detector level: mass"
 
 
 @pytest.mark.parametrize("declared", [0, 1])

@@ -17,7 +17,7 @@ from omnifold_pub.inputs.analysis import read_analysis
 from omnifold_pub.inputs.reader import read_inputs
 from omnifold_pub.unfold import store
 from omnifold_pub.unfold.campaign import unfold
-from omnifold_pub.unfold.collection import collect
+from omnifold_pub.unfold.collection import collect, iteration_weights
 from omnifold_pub.unfold.components import closure_entry
 from omnifold_pub.unfold.plan import Training
 from omnifold_pub.unfold.result import UnfoldingResult
@@ -355,7 +355,10 @@ def test_clamps_are_counted_with_the_weight_that_they_touch(finished: Finished) 
     clamps = finished.result.metadata["weights"]["clamps"]
     assert (clamps["touched"], clamps["evaluated"]) == (count, 10 * count)
     assert "hold 0.05 of the weight" in clamps["description"]
-    assert finished.result.metadata["unfolding"]["campaign"]["trainings"]["count"] == count
+    trainings = finished.result.metadata["unfolding"]["campaign"]["trainings"]
+    assert trainings["count"] == count
+    assert trainings["clamped_weight_share"] == pytest.approx(0.05)
+    assert "started_from" not in trainings
 
 
 def test_a_training_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -367,6 +370,47 @@ def test_a_training_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def names(entries: Sequence[Document]) -> set[str]:
     return {entry["name"] for entry in entries}
+
+
+def check_iterations(run: Path, published: NDArray[np.float32]) -> None:
+    """Compare what was kept of the last iteration with what was published."""
+    if not Campaign.of(read_analysis(run.parent / "analysis.yaml"), run).config.keep_iterations:
+        with pytest.raises(RunError, match=r"last iteration alone; set omnifold\.keep_iterations"):
+            iteration_weights(run)
+        return
+    first, last = iteration_weights(run)
+    np.testing.assert_array_equal(last, published)
+    assert np.abs(first - last).max() > 0
+    (run / "trainings/ensemble_0001.safetensors").unlink()
+    with pytest.raises(RunError, match="ensemble_0001 is not finished"):
+        iteration_weights(run)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"background": "neural_resampling", "folds": 2, "keep_iterations": True, "stop_below": 0.01},
+        {"misses": "carry", "fakes": "keep", "step2_reference": "push", "splits": "fresh", "warm_start": False},
+    ],
+    ids=str,
+)
+def test_a_release_of_any_settings_is_valid_and_says_them(tmp_path: Path, settings: Document) -> None:
+    toy = Toy(tmp_path)
+    inputs = toy.document["inputs"]
+    for section in ("variations", "theory_weights", "generators", "priors", "closure"):
+        del inputs[section]
+    toy.document["omnifold"] |= settings | {"iterations": 2}
+    toy.document["campaign"] |= {"ensemble": 2}
+    result = unfold(toy.write(), tmp_path / "run", workers=1, device="cpu")
+    path = publish(result, tmp_path / "release.h5")
+    assert validate(path).valid
+    with open_release(path) as release:
+        unfolding = release.metadata["unfolding"]
+    assert settings.items() <= unfolding["settings"].items()
+    check_iterations(tmp_path / "run", array(result.families["ensemble"]))
+    for training in unfolding["diagnostics"]:
+        assert ("background" in training) == ("background" in settings)
+        assert [len(entry["step2"]) for entry in training["iterations"]] == [settings.get("folds", 1)] * 2
 
 
 @pytest.mark.slow

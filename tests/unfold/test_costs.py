@@ -36,14 +36,21 @@ def test_families_are_those_of_the_campaign(quick_analysis: WriteAnalysis) -> No
     assert costs.trainings == 13
     assert costs.families[1].purposes == ("bootstrap of the data",)
     assert (costs.pilot, costs.upper, costs.expected) == (None, None, None)
+    listed = costs.to_dict()["list"]
+    assert [one["name"] for one in listed][:3] == ["ensemble_0000", "ensemble_0001", "data_bootstrap_0000"]
+    assert listed[2]["purpose"] == "bootstrap of the data"
+    assert listed[2]["network_seed"] == listed[0]["network_seed"] != listed[1]["network_seed"]
 
 
 def test_core_hours_clock_and_price() -> None:
-    costs = Costs((PlannedFamily("ensemble", 7, ("nominal",), ()),), workers=3, pilot=PILOT, upper=3600.0, price=2.0)
+    costs = Costs(
+        (PlannedFamily("ensemble", "nominal", 7, ("nominal",), ()),), workers=3, pilot=PILOT, upper=3600.0, price=2.0
+    )
     assert costs.core_hours(3600) == 7
     assert costs.hours(3600) == 3  # three rounds: 3 + 3 + 1
     found = costs.to_dict()
-    assert found["upper"] == {"seconds_per_training": 3600.0, "core_hours": 7.0, "hours": 3.0, "price": 14.0}
+    upper = {"seconds_per_training": 3600.0, "price_per_training": 2.0, "core_hours": 7.0, "hours": 3.0, "price": 14.0}
+    assert found["upper"] == upper
     assert found["memory"] == 3 * 10**9
     assert found["expected"] is None
 

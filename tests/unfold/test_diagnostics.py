@@ -179,7 +179,7 @@ def test_effective_events_of_equal_weights_are_their_number() -> None:
     assert found.effective_events == pytest.approx(50)
     assert found.max_over_mean == pytest.approx(1)
     assert found.sum_of_weights == pytest.approx(30)
-    assert found.push_change == pytest.approx(np.log(3))
+    assert found.change == pytest.approx(np.log(3))
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -191,7 +191,7 @@ def test_weights_are_sums_by_hand(seed: int) -> None:
     assert found.effective_events == pytest.approx(sum(w) ** 2 / sum(x * x for x in w))
     assert found.max_over_mean == pytest.approx(max(abs(x) for x in w) / (sum(w) / 20))
     moved = sum(abs(p) * np.log(a / b) ** 2 for a, b, p in zip(nu, before, prior, strict=True))
-    assert found.push_change == pytest.approx(np.sqrt(moved / sum(abs(prior))))
+    assert found.change == pytest.approx(np.sqrt(moved / sum(abs(prior))))
 
 
 @pytest.mark.parametrize(

@@ -115,11 +115,11 @@ def test_resampled_weights_are_nowhere_negative_and_keep_the_sum(monkeypatch: py
 
 
 class Spy:
-    """A classifier that remembers which rows it was shown, by their only feature."""
+    """A classifier that remembers which rows it trained on, by their only feature, and signs the odds that it gives."""
 
-    def __init__(self) -> None:
+    def __init__(self, logit: float) -> None:
         self.trained: set[float] = set()
-        self.asked: set[float] = set()
+        self.logit = logit
         self.parameters: dict[str, NDArray[Any]] = {}
 
     def fit(
@@ -137,8 +137,7 @@ class Spy:
         return FitSummary(1, 1, 0.7, 0.7)
 
     def logits(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        self.asked |= set(x[:, 0].tolist())
-        return np.zeros(len(x))
+        return np.full(len(x), self.logit)
 
     def restart(self) -> None:
         self.trained.clear()
@@ -148,20 +147,71 @@ def test_with_folds_no_weight_comes_from_a_network_that_trained_on_the_event(mon
     spies: list[Spy] = []
 
     def build(*_: Any, **__: Any) -> Spy:
-        spies.append(Spy())
+        spies.append(Spy(0.01 * len(spies)))
         return spies[-1]
 
     monkeypatch.setattr(reweighting, "build_classifier", build)
     inputs = gaussian_inputs(2000)
     result = run_omnifold(inputs, dataclasses.replace(QUICK, folds=3), seed=1)
-    assert len(spies) == 6  # three each for step 1 and step 2
-    for spy in spies:
-        assert spy.asked
-        assert spy.trained
-        assert not spy.asked & spy.trained
-    step2 = set().union(*(spy.asked for spy in spies[3:]))
-    assert step2 == set(inputs.truth[:, 0].tolist())
+    assert len(spies) == 6  # step 1 and step 2 of three chains
+    signatures = np.array([spy.logit for spy in spies])
+    author = np.abs(np.log(result.push)[:, np.newaxis] - signatures).argmin(axis=1)
+    assert set(author.tolist()) == {1, 3, 5}
+    for truth, reco, number in zip(inputs.truth[:, 0], inputs.reco[:, 0], author, strict=True):
+        assert float(truth) not in spies[number].trained  # step 2
+        assert float(reco) not in spies[number - 1].trained  # and step 1, whose pull it learned
     assert np.array_equal(np.unique(result.splits["fold"]), [0, 1, 2])
+
+
+def test_nothing_in_a_fold_s_own_networks_knows_of_its_events() -> None:
+    """Whatever the weights of its events are, in all iterations: the parameters are the same bits."""
+    inputs = gaussian_inputs(3000)
+    config = dataclasses.replace(QUICK, folds=3, fakes="keep")
+    first = run_omnifold(inputs, config, seed=1)
+    own = first.splits["fold"] == 1
+    changed = np.where(own, 7.0, 1.0)
+    other = run_omnifold(dataclasses.replace(inputs, truth_weight=changed, reco_weight=changed), config, seed=1)
+    for step in ("step1", "step2"):
+        for name, parameter in first.networks[step].items():
+            same = np.array_equal(parameter, other.networks[step][name])
+            assert same == name.startswith("fold1/"), name
+    assert np.array_equal(first.push[own], other.push[own])
+
+
+def test_in_a_closure_test_a_fold_s_networks_do_not_know_its_events_as_data_either() -> None:
+    """The data are the simulation's own events: those of a fold may weigh what they like, as both."""
+    inputs = gaussian_inputs(3000)
+    config = dataclasses.replace(QUICK, folds=3)
+    rows = np.flatnonzero(inputs.pass_reco)
+    own = run_omnifold(inputs, config, seed=1).splits["fold"] == 1
+
+    def pushed(factor: float) -> NDArray[np.float64]:
+        weight = np.where(own, factor, 1.0 + inputs.truth[:, 0] ** 2)[rows]
+        itself = dataclasses.replace(inputs, data=inputs.reco[rows], data_weight=weight, data_rows=rows)
+        return run_omnifold(itself, config, seed=1).push
+
+    one, other = pushed(1.0), pushed(9.0)
+    assert np.array_equal(one[own], other[own])
+    assert not np.array_equal(one[~own], other[~own])
+
+
+@pytest.mark.parametrize("settings", [{}, {"misses": "carry"}, {"background": "neural_resampling"}], ids=str)
+def test_folds_do_not_feed_each_other(settings: dict[str, Any]) -> None:
+    """Were each network of a common chain only to leave its fold out, two folds would drive each other apart."""
+    inputs = with_signed_weights(gaussian_inputs(10_000), seed=5)
+    background = column(np.random.default_rng(7).normal(-1.5, 0.4, 2000))
+    inputs = dataclasses.replace(inputs, background=background, background_weight=np.full(2000, 0.05))
+    config = dataclasses.replace(CONFIG, iterations=8, folds=2, **settings)
+    records = run_omnifold(inputs, config, seed=3).diagnostics["iterations"]
+    changes = [record["weights"]["push_change"] for record in records]
+    assert max(changes[4:]) < 0.25 * changes[0]
+
+
+def test_a_start_from_elsewhere_and_folds_exclude_each_other() -> None:
+    inputs = gaussian_inputs(1000)
+    start = OmniFoldStart(np.ones(1000), {})
+    with pytest.raises(TrainingError, match="a start from other networks: found folds 2; expected 1"):
+        run_omnifold(inputs, dataclasses.replace(QUICK, folds=2), seed=1, start=start)
 
 
 def test_without_folds_the_held_out_rows_alone_are_not_trained_on() -> None:
@@ -208,6 +258,10 @@ def test_diagnostics_say_what_each_fit_did() -> None:
             assert len(fit["held_out_losses"]) == len(fit["training_losses"]) >= fit["best_epoch"]
             assert fit["calibration"]["ndf"] > 0
         assert record["weights"]["effective_events"] < 4000
+        assert record["pull"]["effective_events"] < 3700  # of those that pass reco
+        assert record["pull"]["sum_of_weights"] == pytest.approx(record["weights"]["sum_of_weights"] * 0.9, rel=0.05)
+    first, second = (record["pull"]["pull_change"] for record in result.diagnostics["iterations"])
+    assert first > 2 * second  # the data are far at first, and near after one iteration
 
 
 def test_the_clamp_counts_the_weight_that_it_touches() -> None:
@@ -216,7 +270,6 @@ def test_the_clamp_counts_the_weight_that_it_touches() -> None:
         "step 2",
         np.zeros((3, 1), dtype=np.float32),
         trained=np.ones(3, dtype=bool),
-        fold=np.zeros(3, dtype=np.int64),
         config=QUICK,
         rng=np.random.default_rng(1),
         device="cpu",

@@ -194,6 +194,9 @@ def test_a_logarithm_of_nothing_or_less_is_refused(lowest: float, offset: float)
     )
     with pytest.raises(InputError, match=message):
         Preprocessor.fit([columns_of(x=np.array([5.0, lowest]))], [Encoding("log", offset)])
+    fitted = Preprocessor.fit([columns_of(x=np.array([5.0, 6.0]))], [Encoding("log", offset)])
+    with pytest.raises(InputError, match=message):  # other events, as for a warm start
+        fitted.transform(columns_of(x=np.array([5.0, lowest])))
 
 
 def test_other_observables_than_those_fitted_are_refused() -> None:

@@ -173,6 +173,8 @@ def test_a_hidden_variable_makes_pseudo_data_of_the_simulation(run: Run) -> None
     np.testing.assert_array_equal(samples.data.reco.values[:, 0], mc["reco_x"][rows])
     np.testing.assert_array_equal(samples.simulation.truth_weight, mc["w"])
     assert samples.background is None
+    assert samples.data_rows is not None
+    np.testing.assert_array_equal(samples.simulation.event_id[samples.data_rows], samples.data.event_id)
 
 
 def finished(run: Run, folder: Path, name: str, push: Any, factor: float) -> Path:

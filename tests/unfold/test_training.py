@@ -128,7 +128,7 @@ def test_the_outcome_holds_the_whole_state() -> None:
     assert np.array_equal(arrays["iterations/2"], arrays["weight"])
     assert not np.array_equal(arrays["iterations/1"], arrays["weight"])
     assert len(arrays["push"]) == len(arrays["splits/fold"]) == EVENTS
-    held_out = np.unpackbits(arrays["splits/step2"], count=int(simulation.pass_truth.sum()))
+    held_out = np.unpackbits(arrays["splits/step2/fold0"], count=int(simulation.pass_truth.sum()))
     assert held_out.mean() == pytest.approx(CONFIG.held_out, abs=0.02)
     expected = arrays["push"][simulation.pass_truth] * simulation.truth_weight[simulation.pass_truth]
     assert published(trained) == pytest.approx(expected * trained.summary["normalisation"]["factor"], rel=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,9 @@ def test_the_push_of_the_source_is_where_a_training_starts(
         found = result.families["ensemble"][:][:, member].astype(np.float64)
         np.testing.assert_allclose(found / found.sum(), expected / expected.sum(), rtol=1e-3)
     assert not np.allclose(result.families["ensemble"][:][:, 0], result.families["ensemble"][:][:, 1], rtol=1e-3)
+    source = collect(quick_run[0], networks=True).networks
+    told = [{"training": name, "sha256": hashlib.sha256(content).hexdigest()} for name, content in source.items()]
+    assert result.metadata["unfolding"]["campaign"]["trainings"]["started_from"] == told
 
 
 @pytest.mark.slow

@@ -21,14 +21,13 @@ def _absent(side: Side, name: str) -> int:
 
 def missing_findings(book: Book) -> Iterator[Finding]:
     """Yield what is absent without leave, what is absent with it, and where samples differ in that."""
-    sides = [side for sheet in book.sheets for side in sheet.sides]
-    yield from _undeclared(book, sides)
+    yield from _undeclared(book)
     yield from _declared(book)
     yield from _differing(book)
 
 
-def _undeclared(book: Book, sides: list[Side]) -> Iterator[Finding]:
-    for side in sides:
+def _undeclared(book: Book) -> Iterator[Finding]:
+    for sheet, side in ((one, side) for one in book.sheets for side in one.sides):
         size = int(side.selected.sum())
         for observable in book.analysis.observables:
             if observable.name not in side.values or not size:
@@ -45,13 +44,17 @@ def _undeclared(book: Book, sides: list[Side]) -> Iterator[Finding]:
                     "Declare what that means as 'absent' of this observable, or mend the file.",
                 )
             if count == size:
+                # Events that are no signal may well be all without an object.
+                allowed = sheet.is_background and observable.absent is not None
                 yield Finding(
                     "always_absent",
-                    "error",
+                    "note" if allowed else "error",
                     f"{side.where}: {observable.name}",
                     "a value in some event",
                     f"absent from all {size} selected events",
-                    "Leave it out of the analysis, or mend the branch.",
+                    "Look whether this background never has it."
+                    if allowed
+                    else "Leave it out of the analysis, or mend the branch.",
                 )
 
 

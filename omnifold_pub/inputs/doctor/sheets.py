@@ -83,6 +83,11 @@ class Sheet:
         """The levels there are."""
         return tuple(side for side in (self.truth, self.reco) if side is not None)
 
+    @property
+    def is_background(self) -> bool:
+        """Whether its events are no signal."""
+        return self.role.startswith("background ")
+
 
 @dataclass(frozen=True)
 class Book:
@@ -116,7 +121,7 @@ class Book:
     @property
     def backgrounds(self) -> tuple[Sheet, ...]:
         """Samples that are no signal."""
-        return tuple(sheet for sheet in self.others if sheet.role.startswith("background "))
+        return tuple(sheet for sheet in self.others if sheet.is_background)
 
     @property
     def sheets(self) -> tuple[Sheet, ...]:

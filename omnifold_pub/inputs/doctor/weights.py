@@ -112,8 +112,9 @@ def _luminosity(book: Book) -> Iterator[Finding]:
         found = f"{recorded:.6g} recorded, {background:.6g} background expected"
         yield Finding("luminosity", "error", "luminosity", "more data than background", found, hint)
         return
-    # A tenth of a decade around a power of ten.
-    power = off and abs(np.log10(ratio) - round(np.log10(ratio))) < 0.1
+    # A tenth of a decade around a power of ten, other than 1 itself.
+    decade = round(np.log10(ratio))
+    power = decade != 0 and abs(np.log10(ratio) - decade) < 0.1
     units = "The ratio is near a power of ten: look at the units. " if power else ""
     yield Finding(
         "luminosity",

@@ -312,6 +312,8 @@ def test_a_map_has_two_axes(mass: Measurement, plane: Measurement, axes: Axes) -
         ([("$y$", "1")], True, r"$\mathrm{(1/}\sigma\mathrm{)}\,\mathrm{d}\sigma/\mathrm{d}y$"),
         ([("$m$ [GeV]", "")], True, r"$\mathrm{(1/}\sigma\mathrm{)}\,\mathrm{d}\sigma/\mathrm{d}m$ [1 / GeV]"),
         ([("a / b", "")], False, r"$\mathrm{d}\sigma/\mathrm{d}x$ [fb / unit of $x$]"),
+        ([("$a / b$", "1")], False, r"$\mathrm{d}\sigma/\mathrm{d}(a / b)$ [fb]"),
+        ([("$a$ [GeV^2 / mm]", "")], False, r"$\mathrm{d}\sigma/\mathrm{d}a$ [fb / (GeV$^{2}$ / mm)]"),
         ([("momentum [GeV]", "")], False, r"$\mathrm{d}\sigma/\mathrm{d}x$ [fb / GeV]"),
         (
             [("$m$ [GeV]", ""), ("$p$ [GeV]", "")],

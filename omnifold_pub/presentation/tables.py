@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHORT",
+    "TERMINAL",
     "Limits",
     "Table",
     "html_text",
@@ -78,6 +79,8 @@ class Limits:
 
 
 SHORT = Limits(bins=30, components=6, statistics=10)
+TERMINAL = 80
+"""Characters of a line that any terminal has room for."""
 WHOLE_COMPONENTS = 9
 """Most components that have a column each where nothing is left out."""
 
@@ -185,28 +188,67 @@ def _tables(measured: Measured, number: int, limits: Limits | None) -> list[Tabl
     return [Table(title, columns, _cut(rows, len(rows) if limits is None else limits.bins))]
 
 
-def plain_text(tables: Sequence[Table]) -> str:
+def plain_text(tables: Sequence[Table], width: int | None = None) -> str:
     """Return aligned text without colours.
 
-    >>> print(plain_text([Table("A table", ("name", "n"), (("a", "1"), ("b", "20")))]))
+    Parameters
+    ----------
+    tables : sequence of Table
+        One under the other.
+    width : int, optional
+        Characters of a line: columns that do not fit come below, beside the first one again. By default lines are as
+        long as they are, one for each row.
+
+    Examples
+    --------
+    >>> table = Table("A table", ("name", "n", "more"), (("a", "1", "x"), ("b", "20", "y")))
+    >>> print(plain_text([table]))
+    A table
+    name   n  more
+    a      1  x
+    b     20  y
+    >>> print(plain_text([table], width=10))
     A table
     name   n
     a      1
     b     20
+    <BLANKLINE>
+    name  more
+    a     x
+    b     y
     """
-    blocks = []
-    for table in tables:
-        lines = [table.columns, *table.rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        aligned = [
-            "  ".join(
-                cell.rjust(width) if number else cell.ljust(width)
-                for cell, width, number in zip(line, widths, table.numeric, strict=True)
-            ).rstrip()
-            for line in lines
-        ]
-        blocks.append("\n".join([table.title, *(aligned if table.columns else [])]))
-    return "\n\n".join(blocks)
+    return "\n\n".join(_aligned(table, width) for table in tables)
+
+
+def _aligned(table: Table, width: int | None) -> str:
+    if not table.columns:
+        return table.title
+    lines = [table.columns, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+    def cell(line: Sequence[str], i: int) -> str:
+        return line[i].rjust(widths[i]) if table.numeric[i] else line[i].ljust(widths[i])
+
+    pieces = [
+        "\n".join("  ".join(cell(line, i) for i in columns).rstrip() for line in lines)
+        for columns in _folded(widths, width)
+    ]
+    return "\n".join([table.title, "\n\n".join(pieces)])
+
+
+def _folded(widths: Sequence[int], width: int | None) -> list[list[int]]:
+    """Return which columns stand side by side, the first one in front of all others.
+
+    >>> _folded([4, 6, 6, 6], 20), _folded([4, 6], None)
+    ([[0, 1, 2], [0, 3]], [[0, 1]])
+    """
+    pieces = [[0]]
+    for i in range(1, len(widths)):
+        wide = sum(widths[j] + 2 for j in pieces[-1]) + widths[i]
+        if width is not None and wide > width and len(pieces[-1]) > 1:
+            pieces.append([0])
+        pieces[-1].append(i)
+    return pieces
 
 
 def rich_table(table: Table) -> rich.table.Table:

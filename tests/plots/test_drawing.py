@@ -175,6 +175,9 @@ def test_a_pull_that_is_too_far_is_an_arrow_at_the_rim(mass: Measurement, axes: 
     assert low < place < 0.9 * low
     (points,) = [one for one in axes.lines if one.get_label() == "theory"]
     assert len(numbers(points.get_ydata())) == 3
+    drawn = axes.get_legend()
+    assert drawn is not None
+    assert "beyond 8" in [text.get_text() for text in drawn.get_texts()]
 
 
 def test_coverage_of_normal_pulls_is_exact(axes: Axes) -> None:

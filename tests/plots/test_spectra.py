@@ -150,6 +150,14 @@ def test_the_legend_names_each_component_once(measurement: Measurement, axes: Ax
     assert names == sorted(component.name for component in measurement.components)
 
 
+def test_each_curve_is_named_once(measurement: Measurement, curves: list[Curve], axes: Axes) -> None:
+    plots.ratio(measurement, curves=curves, ax=axes)
+    assert legend(axes)[:2] == ["a theory", "another"]
+    above, below = plots.spectrum_figure(measurement, curves=curves).axes
+    assert {"a theory", "another"} <= set(legend(above))
+    assert not {"a theory", "another"} & set(legend(below))
+
+
 def test_the_curves_of_the_ratio_are_over_the_measurement(
     measurement: Measurement, curves: list[Curve], axes: Axes
 ) -> None:

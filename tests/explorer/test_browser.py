@@ -117,7 +117,7 @@ def test_a_new_observable_is_measured_compared_and_taken_home(
     theory = Theory.from_root(theory_file, columns=["pT_l1", "pT_l2", "pT_ll"], **options)
     test = compare(measurement, theory).test
     said = page.locator("#theories .test")
-    assert f"χ² = {test.chi2:.1f} for 4 degrees of freedom" in said.inner_text()
+    assert f"χ²/ndf = {test.chi2:.1f}/4" in said.inner_text()
     shown = re.search(r"p = ([0-9.e-]+), ", said.get_attribute("title") or "")
     assert shown is not None
     assert float(shown[1]) == test.p_value

@@ -91,7 +91,7 @@ export function showTests(tests, problem = "") {
     const found = line.querySelector(".test");
     const test = tests?.[i];
     if (!test) { found.textContent = problem; return; }
-    found.textContent = test.problem || `χ² = ${test.chi2.toFixed(1)} for ${test.dof} ${test.dof === 1 ? "degree" : "degrees"} of freedom, ${pValue(test.p_value)}`;
+    found.textContent = test.problem || `χ²/ndf = ${test.chi2.toFixed(1)}/${test.dof}, ${pValue(test.p_value)}`;
     found.title = test.problem ? "" : `p = ${test.p_value}, ${test.method}`;
   });
   const shape = tests?.some((test) => test.shape_only);

@@ -13,6 +13,7 @@ from omnifold_pub.cli.console import (
     echo_json,
     json_option,
     progress_bars,
+    say,
     show_table,
     workers_option,
 )
@@ -83,21 +84,21 @@ def _echo_costs(costs: Costs) -> None:
     pilot = costs.pilot
     if pilot is not None:
         share = "" if pilot.share == 1 else f", scaled from {pilot.share:.0%} of the events"
-        click.echo(
+        say(
             f"\nMeasured on this machine ({pilot.device}, one process{share}): {pilot.epoch:.3g} s per epoch of all "
             f"fits, {pilot.iteration:.3g} s more per iteration, {pilot.once:.3g} s once per training"
         )
         processes = min(costs.workers, costs.trainings)
-        click.echo(
+        say(
             f"Memory: {pilot.memory / 1e9:.2f} GB per training, {processes * pilot.memory / 1e9:.2f} GB for "
             f"{processes} at a time"
         )
     if costs.upper is not None:
-        click.echo(f"At most (every iteration, every epoch): {_estimate(costs, costs.upper)}")
+        say(f"At most (every iteration, every epoch): {_estimate(costs, costs.upper)}")
     if costs.expected is not None:
-        click.echo(f"Expected (mean of {costs.finished} finished trainings): {_estimate(costs, costs.expected)}")
+        say(f"Expected (mean of {costs.finished} finished trainings): {_estimate(costs, costs.expected)}")
     elif costs.upper is not None:
-        click.echo("Early stopping makes it less; how much, the first finished trainings tell: add --run DIRECTORY")
+        say("Early stopping makes it less; how much, the first finished trainings tell: add --run DIRECTORY")
 
 
 def _estimate(costs: Costs, seconds: float) -> str:

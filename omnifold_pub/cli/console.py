@@ -20,7 +20,7 @@ from rich.text import Text
 
 from omnifold_pub.errors import ObservableError, OmnifoldPubError, ValidityWarning
 from omnifold_pub.format.manifest import is_manifest, read_manifest
-from omnifold_pub.presentation.tables import Table, plain_text, rich_table
+from omnifold_pub.presentation.tables import WIDEST, Table, folded, plain_text, rich_table
 from omnifold_pub.progress import Progress
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "progress_bars",
     "publishing_options",
     "release_argument",
+    "say",
     "show_table",
     "terminal",
     "wish_options",
@@ -59,7 +60,7 @@ class Group(click.Group):
                 warnings.showwarning = _show_warning
                 return super().invoke(ctx)
         except OmnifoldPubError as error:
-            _say(f"error: {error}", Console(stderr=True))
+            _complain(f"error: {error}", Console(stderr=True))
             ctx.exit(EXIT_BAD_CALL if isinstance(error, ObservableError) else EXIT_AT_FAULT)
 
 
@@ -68,10 +69,10 @@ def _show_warning(
 ) -> None:
     """Print a warning as one line; above what else a console shows, if it is given."""
     what = "warning" if issubclass(category, ValidityWarning) else category.__name__
-    _say(f"{what}: {message}", console or Console(stderr=True))
+    _complain(f"{what}: {message}", console or Console(stderr=True))
 
 
-def _say(text: str, console: Console) -> None:
+def _complain(text: str, console: Console) -> None:
     """Print on stderr: a line for a program, broken between words for a person."""
     if sys.stderr.isatty():
         console.print(Text(text))
@@ -114,7 +115,18 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         click.echo(plain_text([table]))
         return
     console.print(title, style="bold", markup=False, highlight=False)
-    console.print(rich_table(table), markup=False, highlight=False)
+    short = all(len(cell) <= WIDEST for row in cells for cell in row)
+    for number, piece in enumerate(folded(table, console.width if short else None)):
+        console.print(*[""] * bool(number), rich_table(piece), sep="\n", markup=False, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print a text on stdout; in a terminal, broken between words."""
+    console = terminal()
+    if console is None:
+        click.echo(text)
+    else:
+        console.print(Text(text))
 
 
 def terminal() -> Console | None:

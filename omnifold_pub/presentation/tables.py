@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SHORT",
     "TERMINAL",
+    "WIDEST",
     "Limits",
     "Table",
+    "folded",
     "html_text",
     "plain_text",
     "printable",
@@ -37,7 +39,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _GAP = "..."
-_WIDEST = 40
+WIDEST = 40
 """Characters of a cell that a terminal keeps on one line, at the cost of the columns' names."""
 
 
@@ -217,38 +219,49 @@ def plain_text(tables: Sequence[Table], width: int | None = None) -> str:
     a     x
     b     y
     """
-    return "\n\n".join(_aligned(table, width) for table in tables)
+    return "\n\n".join(_aligned(piece) for table in tables for piece in folded(table, width))
 
 
-def _aligned(table: Table, width: int | None) -> str:
-    if not table.columns:
-        return table.title
+def _aligned(table: Table) -> str:
     lines = [table.columns, *table.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-    def cell(line: Sequence[str], i: int) -> str:
-        return line[i].rjust(widths[i]) if table.numeric[i] else line[i].ljust(widths[i])
-
-    pieces = [
-        "\n".join("  ".join(cell(line, i) for i in columns).rstrip() for line in lines)
-        for columns in _folded(widths, width)
+    aligned = [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, table.numeric, strict=True)
+        ).rstrip()
+        for line in lines
     ]
-    return "\n".join([table.title, "\n\n".join(pieces)])
+    return "\n".join([*([table.title] if table.title else []), *(aligned if table.columns else [])])
 
 
-def _folded(widths: Sequence[int], width: int | None) -> list[list[int]]:
-    """Return which columns stand side by side, the first one in front of all others.
+def folded(table: Table, width: int | None) -> tuple[Table, ...]:
+    """Return a table in pieces that fit into a width, its first columns of text (two at most) in front of each.
 
-    >>> _folded([4, 6, 6, 6], 20), _folded([4, 6], None)
-    ([[0, 1, 2], [0, 3]], [[0, 1]])
+    A title has the first piece alone. A column that is wider than all of it stays as it is.
+
+    >>> [piece.columns for piece in folded(Table("", ("name", "first", "second"), (("x", "1", "2"),)), 12)]
+    [('name', 'first'), ('name', 'second')]
     """
-    pieces = [[0]]
-    for i in range(1, len(widths)):
+    if width is None or not table.columns:
+        return (table,)
+    widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
+    first = list(range(min(table.text, 2)))
+    pieces = [first.copy()]
+    for i in range(len(first), len(widths)):
         wide = sum(widths[j] + 2 for j in pieces[-1]) + widths[i]
-        if width is not None and wide > width and len(pieces[-1]) > 1:
-            pieces.append([0])
+        if wide > width and len(pieces[-1]) > len(first):
+            pieces.append(first.copy())
         pieces[-1].append(i)
-    return pieces
+    return tuple(
+        Table(
+            "" if number else table.title,
+            tuple(table.columns[i] for i in piece),
+            tuple(tuple(row[i] for i in piece) for row in table.rows),
+            text=sum(i < table.text for i in piece),
+        )
+        for number, piece in enumerate(pieces)
+    )
 
 
 def rich_table(table: Table) -> rich.table.Table:
@@ -262,7 +275,7 @@ def rich_table(table: Table) -> rich.table.Table:
     )
     for name, number, width in zip(table.columns, table.numeric, widths, strict=True):
         side: Any = "right" if number else "left"
-        drawn.add_column(Text(name), justify=side, overflow="fold", min_width=min(width, _WIDEST))
+        drawn.add_column(Text(name), justify=side, overflow="fold", min_width=min(width, WIDEST))
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     return drawn

@@ -80,6 +80,20 @@ def test_a_warning_does_not_write_into_the_progress(release: Path) -> None:
     assert max(len(line) for line in lines) <= 80  # and no word is broken by the terminal
 
 
+def test_a_wide_table_is_folded_and_words_are_whole(release: Path, zjets: Path) -> None:
+    theory = (zjets / "theory.root", "--tree", "events", "--weight", "weight", "--unit", "pb", "--sentinel", "-99")
+    question = ("compare", release, *theory, "-o", "pT_ll", "-b", "200,300,450,1000")
+    lines, _ = in_terminal(80, *question)
+    assert max(map(len, lines)) <= 80
+    piped = run(*question).splitlines()
+    for number in range(4):  # the heading and three bins, with observable and bin in front of each piece
+        whole, first, second = (
+            re.split(" {2,}", line.strip()) for line in (piped[1 + number], lines[1 + number], lines[6 + number])
+        )
+        assert whole == first + second[2:]
+        assert second[:2] == whole[:2]
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_info_in_a_terminal(release: Path, width: int) -> None:
     lines, coloured = in_terminal(width, "info", release)

@@ -244,7 +244,7 @@ def test_an_unknown_family_is_refused(frozen: Release, axes: Axes) -> None:
 
 def test_a_closure_test_is_drawn_per_width(frozen: Release) -> None:
     spectra = frozen.closure("dd", "y", [0, 10, 20, 40, 100])
-    top, bottom = plots.closure_spectrum(spectra).axes
+    top, bottom = plots.closure_figure(spectra).axes
     np.testing.assert_allclose(line(top, "target"), spectra.target / [10, 10, 20, 60])
     (points,) = [one for one in top.lines if one.get_label() == "unfolded"]
     np.testing.assert_allclose(numbers(points.get_ydata()), spectra.unfolded / [10, 10, 20, 60])

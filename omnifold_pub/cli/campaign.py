@@ -13,7 +13,6 @@ from omnifold_pub.cli.console import (
     echo_json,
     json_option,
     progress_bars,
-    say,
     show_table,
     workers_option,
 )
@@ -84,21 +83,21 @@ def _echo_costs(costs: Costs) -> None:
     pilot = costs.pilot
     if pilot is not None:
         share = "" if pilot.share == 1 else f", scaled from {pilot.share:.0%} of the events"
-        say(
+        click.echo(
             f"\nMeasured on this machine ({pilot.device}, one process{share}): {pilot.epoch:.3g} s per epoch of all "
             f"fits, {pilot.iteration:.3g} s more per iteration, {pilot.once:.3g} s once per training"
         )
         processes = min(costs.workers, costs.trainings)
-        say(
+        click.echo(
             f"Memory: {pilot.memory / 1e9:.2f} GB per training, {processes * pilot.memory / 1e9:.2f} GB for "
             f"{processes} at a time"
         )
     if costs.upper is not None:
-        say(f"At most (every iteration, every epoch): {_estimate(costs, costs.upper)}")
+        click.echo(f"At most (every iteration, every epoch): {_estimate(costs, costs.upper)}")
     if costs.expected is not None:
-        say(f"Expected (mean of {costs.finished} finished trainings): {_estimate(costs, costs.expected)}")
+        click.echo(f"Expected (mean of {costs.finished} finished trainings): {_estimate(costs, costs.expected)}")
     elif costs.upper is not None:
-        say("Early stopping makes it less; how much, the first finished trainings tell: add --run DIRECTORY")
+        click.echo("Early stopping makes it less; how much, the first finished trainings tell: add --run DIRECTORY")
 
 
 def _estimate(costs: Costs, seconds: float) -> str:

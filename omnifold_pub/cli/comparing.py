@@ -15,7 +15,6 @@ from omnifold_pub.cli.console import (
     nan_option,
     observable_options,
     release_argument,
-    say,
     show_table,
     where_option,
 )
@@ -143,13 +142,13 @@ def _show_bins(comparison: Comparison, release: str) -> None:
     test = comparison.test
     replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
     what = "shapes: " if comparison.shape_only else ""
-    say(f"\n{what}chi2 = {test.chi2:.2f} for {test.dof} dof, p = {test.p_value:.3g} ({test.method}{replicas})")
+    click.echo(f"\n{what}chi2 = {test.chi2:.2f} for {test.dof} bins, p = {test.p_value:.3g} ({test.method}{replicas})")
     exact = comparison.without_theory()
     click.echo(f"  with an exact theory: chi2 = {exact.chi2:.2f}, p = {exact.p_value:.3g}")
     if not comparison.shape_only:
         if _has_shape(comparison):
             shape = comparison.shape()
-            click.echo(f"  shapes alone: chi2 = {shape.chi2:.2f} for {shape.dof} dof, p = {shape.p_value:.3g}")
+            click.echo(f"  shapes alone: chi2 = {shape.chi2:.2f} for {shape.dof} bins, p = {shape.p_value:.3g}")
         for one in comparison.normalisation():
             click.echo(f"  sum over {one.observable}: pull {one.pull:+.1f}, p = {one.p_value:.3g}")
 

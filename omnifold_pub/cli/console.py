@@ -20,7 +20,7 @@ from rich.text import Text
 
 from omnifold_pub.errors import ObservableError, OmnifoldPubError, ValidityWarning
 from omnifold_pub.format.manifest import is_manifest, read_manifest
-from omnifold_pub.presentation.tables import WIDEST, Table, folded, plain_text, rich_table
+from omnifold_pub.presentation.tables import Table, folded, plain_text, rich_table
 from omnifold_pub.progress import Progress
 
 __all__ = [
@@ -115,8 +115,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         click.echo(plain_text([table]))
         return
     console.print(title, style="bold", markup=False, highlight=False)
-    short = all(len(cell) <= WIDEST for row in cells for cell in row)
-    for number, piece in enumerate(folded(table, console.width if short else None)):
+    for number, piece in enumerate(folded(table, console.width)):
         console.print(*[""] * bool(number), rich_table(piece), sep="\n", markup=False, highlight=False)
 
 

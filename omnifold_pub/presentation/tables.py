@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SHORT",
     "TERMINAL",
-    "WIDEST",
     "Limits",
     "Table",
     "folded",
@@ -39,7 +38,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _GAP = "..."
-WIDEST = 40
+_WIDEST = 40
 """Characters of a cell that a terminal keeps on one line, at the cost of the columns' names."""
 
 
@@ -203,12 +202,12 @@ def plain_text(tables: Sequence[Table], width: int | None = None) -> str:
 
     Examples
     --------
-    >>> table = Table("A table", ("name", "n", "more"), (("a", "1", "x"), ("b", "20", "y")))
+    >>> table = Table("A table", ("name", "n", "more"), (("a", "1", "3"), ("b", "20", "4")))
     >>> print(plain_text([table]))
     A table
     name   n  more
-    a      1  x
-    b     20  y
+    a      1     3
+    b     20     4
     >>> print(plain_text([table], width=10))
     A table
     name   n
@@ -216,8 +215,8 @@ def plain_text(tables: Sequence[Table], width: int | None = None) -> str:
     b     20
     <BLANKLINE>
     name  more
-    a     x
-    b     y
+    a        3
+    b        4
     """
     return "\n\n".join(_aligned(piece) for table in tables for piece in folded(table, width))
 
@@ -238,15 +237,15 @@ def _aligned(table: Table) -> str:
 def folded(table: Table, width: int | None) -> tuple[Table, ...]:
     """Return a table in pieces that fit into a width, its first columns of text (two at most) in front of each.
 
-    A title has the first piece alone. A column that is wider than all of it stays as it is.
+    A title has the first piece alone. A table with text in its other columns, which can be wrapped, stays whole.
 
     >>> [piece.columns for piece in folded(Table("", ("name", "first", "second"), (("x", "1", "2"),)), 12)]
     [('name', 'first'), ('name', 'second')]
     """
-    if width is None or not table.columns:
+    first = list(range(min(table.text, 2)))
+    if width is None or not table.columns or not all(table.numeric[len(first) :]):
         return (table,)
     widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
-    first = list(range(min(table.text, 2)))
     pieces = [first.copy()]
     for i in range(len(first), len(widths)):
         wide = sum(widths[j] + 2 for j in pieces[-1]) + widths[i]
@@ -275,7 +274,7 @@ def rich_table(table: Table) -> rich.table.Table:
     )
     for name, number, width in zip(table.columns, table.numeric, widths, strict=True):
         side: Any = "right" if number else "left"
-        drawn.add_column(Text(name), justify=side, overflow="fold", min_width=min(width, WIDEST))
+        drawn.add_column(Text(name), justify=side, overflow="fold", min_width=min(width, _WIDEST))
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     return drawn

@@ -116,7 +116,9 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         return
     console.print(title, style="bold", markup=False, highlight=False)
     for number, piece in enumerate(folded(table, console.width)):
-        console.print(*[""] * bool(number), rich_table(piece), sep="\n", markup=False, highlight=False)
+        if number:
+            console.print()
+        console.print(rich_table(piece), markup=False, highlight=False)
 
 
 def say(text: str) -> None:

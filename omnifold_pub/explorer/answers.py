@@ -57,8 +57,9 @@ def _unit(measurement: Measurement, shown: Histogram) -> str:
     base = "" if shown.normalise else measurement.weight_unit
     if not shown.density:
         return base
-    unit = shown.axes[0].unit or "unit of x"  # which does not follow from those of the columns
-    return base if unit == "1" else f"{base or 1} / {unit if unit == 'unit of x' else divisor(unit)}"
+    unit = shown.axes[0].unit
+    below = divisor(unit) if unit else "unit of x"  # where it does not follow from those of the columns
+    return base if unit == "1" else f"{base or 1} / {below}"
 
 
 def answer(desk: Desk, found: Measured) -> dict[str, Any]:

@@ -69,9 +69,8 @@ def _written(node: ast.expr, symbols: Mapping[str, str]) -> tuple[str, int]:
             return f"{sign}{_inside(node.operand, symbols, _TERM)}", _SIGN
         case ast.BinOp(op=ast.Pow()):
             base = _inside(node.left, symbols, _ATOM)
-            base = (
-                f"({base})" if "^" in base and not base.startswith("(") else base
-            )  # LaTeX knows no double superscript
+            twice = "^" in base and not base.startswith("(")  # LaTeX knows no double superscript
+            base = f"({base})" if twice else base
             return f"{base}^{{{_written(node.right, symbols)[0]}}}", _POWER
         case ast.BinOp():
             sign, level = _OPERATORS[type(node.op)]

@@ -14,9 +14,6 @@ __all__ = ["divisor", "unit_of"]
 Powers = dict[str, Fraction]
 """Of each unit; empty: a pure number."""
 
-_PURE = ("", "1", "rad")
-"""Units of what an exponential or a sine may be taken of."""
-
 _WORD = re.compile(r"[^\W\d]+|%")
 _ANGLES = ("arcsin", "arccos", "arctan", "arctan2", "delta_phi")
 _LIKE = ("abs", "floor")
@@ -169,6 +166,6 @@ def _called(name: str, found: list[Powers | None]) -> Powers | None:
         return None if found[0] is None else {unit: power / 2 for unit, power in found[0].items()}
     if name in ("arctan2", "delta_phi"):
         _alike(*found)
-    elif any(set(powers or {}) - set(_PURE) for powers in found):
+    elif any(set(powers or {}) - {"rad"} for powers in found):
         raise _UnknownError
     return {"rad": Fraction(1)} if name in _ANGLES else {}

@@ -371,7 +371,16 @@ def test_the_axis_of_hist_is_as_good_as_edges(release: Release) -> None:
 def test_the_axis_is_labelled_with_symbol_and_unit(release: Release) -> None:
     assert release.measure("y", Y_EDGES).axes[0].label == "$y$ [GeV]"
     assert release.measure("x", X_EDGES).axes[0].label == "$x$"
-    assert release.measure("2 * y", Y_EDGES).axes[0].label == "2 * y"
+    assert release.measure("2 * y", Y_EDGES).axes[0].label == r"$2\,y$ [GeV]"
+
+
+def test_the_unit_of_an_expression_follows_from_its_columns(release: Release) -> None:
+    for observable, unit in (("y / hypot(y, y)", "1"), ("y * y", "GeV^2"), ("exp(y)", ""), (lambda e: e["y"], "")):
+        axis = release.measure(observable, [0, 1, 100], nan="drop").axes[0]
+        assert axis.unit == unit
+        assert axis.label.startswith("$") == bool(unit)
+    density = release.measure("y * y / x", [0, 1, 100], nan="drop", density=True)
+    assert density.unit == "pb / GeV^2"
 
 
 def test_events_outside_the_bins_are_not_counted_and_the_last_edge_is_inside(

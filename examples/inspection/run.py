@@ -146,14 +146,16 @@ def _one_period(
 
 
 def _print(findings: Findings) -> None:
-    lines = [f"{'':48} {'raw old':>9} {'raw new':>9} {'old':>9} {'new':>9} {'change':>16} {'p':>8}  {'true':>8}"]
+    lines = []
     for key in QUANTITIES:
         one = findings.changes[key]
-        change = f"{one.new - one.old:+.{one.digits}f} +- {one.error:.{one.digits}f}"
-        numbers = (one.raw_old.value, one.raw_new.value, one.old, one.new)
-        told = " ".join(f"{number:9.{one.digits}f}" for number in numbers)
-        true = f"{one.true_new - one.true_old:+.{one.digits}f}"
-        lines.append(f"{one.name[:41] + ', ' + one.unit:48.48} {told} {change:>16} {one.adjusted_p:8.2g}  {true:>8}")
+        form = f".{one.digits}f"
+        read = f"{one.raw_old.value:{form}} -> {one.raw_new.value:{form}}"
+        change = f"change {one.new - one.old:+{form}} +- {one.error:{form}}, p = {one.adjusted_p:.2g}"
+        true = f"true: {one.true_new - one.true_old:+{form}}"
+        lines.append(f"{one.name} [{one.unit}]")
+        lines.append(f"  read {read}, corrected {one.old:{form}} -> {one.new:{form}}")
+        lines.append(f"  {change} ({true})")
     test = findings.joint.test
     lines.append(f"All properties together: chi2 = {test.chi2:.1f} for {test.dof}, p = {test.p_value:.2g}")
     sys.stdout.write("\n".join(lines) + "\n")

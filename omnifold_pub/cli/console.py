@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import sys
@@ -15,10 +16,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from omnifold_pub.errors import ObservableError, OmnifoldPubError, ValidityWarning
 from omnifold_pub.format.manifest import is_manifest, read_manifest
-from omnifold_pub.presentation.tables import Table, plain_text, rich_table
+from omnifold_pub.presentation.tables import Table, folded, plain_text, rich_table
 from omnifold_pub.progress import Progress
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "progress_bars",
     "publishing_options",
     "release_argument",
+    "say",
     "show_table",
     "terminal",
     "wish_options",
@@ -57,14 +60,24 @@ class Group(click.Group):
                 warnings.showwarning = _show_warning
                 return super().invoke(ctx)
         except OmnifoldPubError as error:
-            click.echo(f"error: {error}", err=True)
+            _complain(f"error: {error}", Console(stderr=True))
             ctx.exit(EXIT_BAD_CALL if isinstance(error, ObservableError) else EXIT_AT_FAULT)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    """Print a warning as one line."""
+def _show_warning(
+    message: Warning | str, category: type[Warning], *_: object, console: Console | None = None, **__: object
+) -> None:
+    """Print a warning as one line; above what else a console shows, if it is given."""
     what = "warning" if issubclass(category, ValidityWarning) else category.__name__
-    click.echo(f"{what}: {message}", err=True)
+    _complain(f"{what}: {message}", console or Console(stderr=True))
+
+
+def _complain(text: str, console: Console) -> None:
+    """Print on stderr: a line for a program, broken between words for a person."""
+    if sys.stderr.isatty():
+        console.print(Text(text))
+    else:
+        click.echo(text, err=True)
 
 
 @contextlib.contextmanager
@@ -80,7 +93,9 @@ def progress_bars() -> Iterator[Progress | None]:
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    # What writes beside the bars' console writes into them.
+    with warnings.catch_warnings(), Bars(*columns, console=Console(stderr=True)) as bars:
+        warnings.showwarning = functools.partial(_show_warning, console=bars.console)
         tasks: dict[str, Any] = {}
 
         def report(done: int, total: int, what: str) -> None:
@@ -100,7 +115,19 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         click.echo(plain_text([table]))
         return
     console.print(title, style="bold", markup=False, highlight=False)
-    console.print(rich_table(table), markup=False, highlight=False)
+    for number, piece in enumerate(folded(table, console.width)):
+        if number:
+            console.print()
+        console.print(rich_table(piece), markup=False, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print a text on stdout; in a terminal, broken between words."""
+    console = terminal()
+    if console is None:
+        click.echo(text)
+    else:
+        console.print(Text(text))
 
 
 def terminal() -> Console | None:

@@ -15,6 +15,7 @@ from omnifold_pub.cli.console import (
     json_option,
     nan_option,
     observable_options,
+    say,
     show_table,
 )
 from omnifold_pub.observables.events import NanRule
@@ -125,14 +126,12 @@ def _show(found: Drift, title: str) -> None:
     show_table("Each observable by itself", ("observable", "chi2", "dof", "p", "p of so many"), each)
     test = found.test
     replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
-    click.echo(
-        f"\nNo change at all: chi2 = {test.chi2:.2f} for {test.dof}, p = {test.p_value:.3g} ({test.method}{replicas})"
-    )
+    say(f"\nNo change at all: chi2 = {test.chi2:.2f} for {test.dof}, p = {test.p_value:.3g} ({test.method}{replicas})")
     if found.shared:
-        click.echo(f"One cause of both: {', '.join(found.shared)}")
+        say(f"One cause of both: {', '.join(found.shared)}")
     if found.possibly_shared:
         names = ", ".join(found.possibly_shared)
-        click.echo(
+        say(
             f"Taken as independent, though both have them: {names}\n"
             "  If one is the same cause in both (a bootstrap: of the same events), say so: --shared NAME"
         )

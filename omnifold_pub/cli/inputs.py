@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from omnifold_pub.cli.console import EXIT_AT_FAULT, Group, echo_json, json_option, progress_bars, show_table
+from omnifold_pub.cli.console import EXIT_AT_FAULT, Group, echo_json, json_option, progress_bars, say, show_table
 
 __all__ = ["inputs"]
 
@@ -48,6 +48,6 @@ def check(ctx: click.Context, analysis: Path, as_json: bool) -> None:  # noqa: F
         clean = "no error" if report.usable else "NOT USABLE"
         show_table(f"{report.path}: {clean}", ("level", "check", "findings"), rows, text=2)
         for finding in report.findings:
-            click.echo(f"\n{finding.level}: {finding.code}: {finding}")
+            say(f"\n{finding.level}: {finding.code}: {finding}")
     if not report.usable:
         ctx.exit(EXIT_AT_FAULT)

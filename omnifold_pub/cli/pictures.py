@@ -133,7 +133,7 @@ def _closure(wish: Wish) -> Figure | Axes:
         raise ReleaseError(msg)
     observable = next(iter(wish.bins))
     spectra = wish.release.closure(wish.test or tests[0], observable, wish.one.axes[0], nan=wish.measuring["nan"])
-    return plots.closure_spectrum(spectra, measurement=wish.one, title=f"closure: {wish.test or tests[0]}")
+    return plots.closure_figure(spectra, measurement=wish.one, title=f"closure: {wish.test or tests[0]}")
 
 
 def _iterations(wish: Wish) -> Figure:

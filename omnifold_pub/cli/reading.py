@@ -19,6 +19,7 @@ from omnifold_pub.cli.console import (
     one_form,
     progress_bars,
     release_argument,
+    say,
     show_table,
     terminal,
     where_option,
@@ -63,7 +64,7 @@ def _show_report(ctx: click.Context, report: Report, checks: tuple[str, ...], *,
         rows = [(code, worst.get(code, "good" if code in report.checks else "not run")) for code in checks]
         show_table(f"{report.path}: {'valid' if report.valid else 'NOT VALID'}", ("check", "outcome"), rows, text=2)
         for finding in report.findings:
-            click.echo(f"\n{finding.level}: {finding.code}: {finding}")
+            say(f"\n{finding.level}: {finding.code}: {finding}")
     if not report.valid:
         ctx.exit(EXIT_AT_FAULT)
 

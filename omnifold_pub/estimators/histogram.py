@@ -15,6 +15,7 @@ from omnifold_pub.messages import shorten
 from omnifold_pub.observables.binning import Axis, Bins
 from omnifold_pub.observables.blocks import Block
 from omnifold_pub.observables.events import Definition, NanRule, check_definition, check_rule, definition_text
+from omnifold_pub.observables.units import divisor
 
 __all__ = ["Histogram", "bin_numbers", "make_axes"]
 
@@ -126,7 +127,7 @@ class Histogram(BinnedStatistic):
     def unit(self, base: str, unit_of: UnitOf) -> str:
         """Return the unit of the bins: of the weights, over those of the axes for a density."""
         over = [axis.unit or unit_of(d) for axis, d in zip(self.axes, self.definitions, strict=True)]
-        divided = [unit for unit in over if unit != "1"] if self.density else []
+        divided = [divisor(unit) for unit in over if unit != "1"] if self.density else []
         return " / ".join(["1" if self.normalise else base, *divided])
 
     def labelled(self, label: Label) -> Histogram:

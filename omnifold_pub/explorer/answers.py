@@ -10,6 +10,7 @@ from omnifold_pub.explorer.desk import Confronted, Desk, Measured
 from omnifold_pub.explorer.snippets import commands, python
 from omnifold_pub.measurement import Measurement
 from omnifold_pub.observables.expressions import FUNCTIONS
+from omnifold_pub.observables.units import divisor
 from omnifold_pub.release import Release
 
 __all__ = ["about", "answer", "correlation", "facts", "verdicts"]
@@ -56,8 +57,9 @@ def _unit(measurement: Measurement, shown: Histogram) -> str:
     base = "" if shown.normalise else measurement.weight_unit
     if not shown.density:
         return base
-    unit = shown.axes[0].unit or "unit of x"  # nobody knows that of an expression
-    return base if unit == "1" else f"{base or 1} / {unit}"
+    unit = shown.axes[0].unit
+    below = divisor(unit) if unit else "unit of x"  # where it does not follow from those of the columns
+    return base if unit == "1" else f"{base or 1} / {below}"
 
 
 def answer(desk: Desk, found: Measured) -> dict[str, Any]:

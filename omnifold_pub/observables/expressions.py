@@ -93,16 +93,18 @@ class Expression:
         As it was written.
     columns : tuple of str
         Columns it uses, sorted.
+    tree : ast.expr
+        As Python reads it, with nothing in it but what is allowed.
     """
 
     text: str
     columns: tuple[str, ...]
-    _tree: ast.expr
+    tree: ast.expr
 
     def __call__(self, events: Mapping[str, Array]) -> Array:
         """Evaluate in float64; ``result[event]``."""
         with np.errstate(all="ignore"):  # what is not finite is counted by the caller, with its own rule
-            return np.asarray(_evaluate(self._tree, events))
+            return np.asarray(_evaluate(self.tree, events))
 
 
 def _number(node: ast.expr, events: Mapping[str, Array]) -> Any:
@@ -229,4 +231,4 @@ def parse(text: str) -> Expression:
     columns = _check(text, root)
     if not columns:
         raise _refuse(text, "uses no column")
-    return Expression(text=text, columns=tuple(sorted(columns)), _tree=root)
+    return Expression(text=text, columns=tuple(sorted(columns)), tree=root)

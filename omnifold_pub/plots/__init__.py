@@ -1,11 +1,10 @@
 """Pictures of a release and of what is measured with it. Each draws on the axes it is given and returns them.
 
-Draw and save within `style`. What is called ``*_figure``, and `closure_spectrum`, has several panels and returns the
-figure.
+Draw and save within `style`. What is called ``*_figure`` has several panels and returns the figure.
 """
 
 from omnifold_pub.plots.breakdowns import breakdown
-from omnifold_pub.plots.closures import closure, closure_spectrum
+from omnifold_pub.plots.closures import closure, closure_figure
 from omnifold_pub.plots.curves import Curve, curves_of
 from omnifold_pub.plots.fans import fan
 from omnifold_pub.plots.matrices import correlation, covariance
@@ -22,7 +21,7 @@ __all__ = [
     "Curve",
     "breakdown",
     "closure",
-    "closure_spectrum",
+    "closure_figure",
     "correlation",
     "covariance",
     "coverage",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["closure", "closure_spectrum"]
+__all__ = ["closure", "closure_figure"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def closure(source: ClosureTable | Mapping[str, Any], *, ax: Axes | None = None)
     return ax
 
 
-def closure_spectrum(spectra: ClosureSpectra, *, measurement: Measurement | None = None, title: str = "") -> Figure:
+def closure_figure(spectra: ClosureSpectra, *, measurement: Measurement | None = None, title: str = "") -> Figure:
     """Return a figure of what a closure test found and should have found, and of their ratio; call within `style`.
 
     Parameters

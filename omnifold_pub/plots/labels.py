@@ -11,6 +11,7 @@ from omnifold_pub.estimators import Histogram
 from omnifold_pub.estimators.base import Statistic
 from omnifold_pub.measurement import Measurement
 from omnifold_pub.observables.binning import Axis
+from omnifold_pub.observables.units import divisor
 
 __all__ = [
     "axis_label",
@@ -26,7 +27,11 @@ __all__ = [
 _LIMIT = 60
 _LONG = 14
 _SYMBOL = re.compile(r"\$[^$]+\$")
+_GROUP = re.compile(r"\{[^{}]*\}|\([^()]*\)|\|[^|]*\|")
+_OPERATOR = re.compile(r"[+/]|\s-|^-|\\,")
+_POWER = re.compile(r"\^(-?\d+|\([^()]*\))")
 _NO_UNIT = ("", "1")
+_UNIT_OF = "unit of "
 
 
 @lru_cache(maxsize=512)
@@ -68,13 +73,22 @@ def title_of(text: str, width: int) -> str:
     return "\n".join(readable(line, 10 * width) for line in lines)
 
 
+def _raised(unit: str) -> str:
+    r"""Return a unit with its powers as superscripts.
+
+    >>> _raised("GeV^2 / mm"), _raised("GeV^(1/2)"), _raised("$m^2$")
+    ('GeV$^{2}$ / mm', 'GeV$^{1/2}$', '$m^2$')
+    """
+    return unit if "$" in unit else _POWER.sub(lambda found: f"$^{{{found[1].strip('()')}}}$", unit)
+
+
 def bracketed(unit: str) -> str:
     """Return a unit as it stands behind a symbol; nothing for pure numbers.
 
     >>> bracketed("pb / GeV"), bracketed("1")
     (' [pb / GeV]', '')
     """
-    return "" if unit in _NO_UNIT else f" [{readable(unit)}]"
+    return "" if unit in _NO_UNIT else f" [{readable(_raised(unit))}]"
 
 
 def axis_label(axis: Axis) -> str:
@@ -83,7 +97,8 @@ def axis_label(axis: Axis) -> str:
     >>> axis_label(Axis.from_bins([0, 1], label="$p_T$ [GeV]")), axis_label(Axis.from_bins([0, 1], name="a / b"))
     ('$p_T$ [GeV]', 'a / b')
     """
-    return readable(axis.label or axis.name)
+    name, space, unit = (axis.label or axis.name).partition(" [")
+    return readable(name + space + _raised(unit))
 
 
 def symbol(axis: Axis) -> str:
@@ -101,18 +116,30 @@ def _unit(axis: Axis) -> str:
     return rest.removesuffix("]") if rest else axis.unit
 
 
+def _in_one_piece(formula: str) -> str:
+    r"""Return a formula that a d may stand before: in parentheses if it is made of several parts.
+
+    >>> _in_one_piece(r"p_T^{+}"), _in_one_piece(r"|a - b|"), _in_one_piece(r"p_T^{\mu_1} / p_T^{\mu_2}")
+    ('p_T^{+}', '|a - b|', '(p_T^{\\mu_1} / p_T^{\\mu_2})')
+    """
+    rest, inner = formula, ""
+    while rest != inner:
+        rest, inner = _GROUP.sub("", rest), rest
+    return f"({formula})" if _OPERATOR.search(rest) else formula
+
+
 def _variables(axes: tuple[Axis, ...]) -> tuple[list[str], list[str]]:
     """Return the formula of each variable that a cross section is differential in, and the units below it."""
     formulas, units = [], []
     for axis, letter in zip(axes, "xyzuvw", strict=False):
         written = symbol(axis)
         known = _SYMBOL.fullmatch(written) is not None
-        formulas.append(written.strip("$") if known else letter)
+        formulas.append(_in_one_piece(written.strip("$")) if known else letter)
         unit = _unit(axis)
         if known or unit not in ("", f"[{axis.name}]"):
-            units += [] if unit in _NO_UNIT else [readable(unit)]
+            units += [] if unit in _NO_UNIT else [readable(_raised(unit))]
         else:
-            units.append(f"unit of ${letter}$")
+            units.append(f"{_UNIT_OF}${letter}$")
     return formulas, units
 
 
@@ -148,10 +175,10 @@ def cross_section_label(axes: tuple[Axis, ...], unit: str, *, normalised: bool =
 
 
 def _product(units: list[str]) -> str:
-    """Return the product of units, equal ones as a power."""
+    """Return the product of units, equal ones as a power, as it stands below a fraction bar."""
     counted = Counter(units)
-    powers = [unit if power == 1 else f"{unit}$^{power}$" for unit, power in counted.items()]
-    return powers[0] if len(powers) == 1 else f"({' '.join(powers)})"
+    powers = [unit if power == 1 else f"{divisor(unit)}$^{power}$" for unit, power in counted.items()]
+    return powers[0] if powers[0].startswith(_UNIT_OF) and len(powers) == 1 else divisor(" ".join(powers))
 
 
 def value_label(measurement: Measurement) -> str:

@@ -59,7 +59,7 @@ def pulls(measurement: Measurement, curves: Sequence[Curve], *, ax: Axes | None 
     ax.axhspan(-2, 2, color=BAND_COLOURS[0], linewidth=0, label="two standard deviations")
     ax.axhspan(-1, 1, color=BAND_COLOURS[2], linewidth=0, label="one")
     ax.axhline(0, color="black", linewidth=0.8)
-    largest = 3.0
+    largest, beyond = 3.0, False
     for number, curve in enumerate(curves):
         own = np.zeros(len(axis)) if curve.errors is None else np.asarray(curve.errors)
         found = over(np.asarray(curve.values) - measurement.values(), np.hypot(measurement.uncertainties(), own))
@@ -72,6 +72,9 @@ def pulls(measurement: Measurement, curves: Sequence[Curve], *, ax: Axes | None 
             if np.isfinite(pull):
                 rim = 0.93 * np.sign(pull) * 1.3 * _FURTHEST
                 ax.plot(place, rim, "^" if pull > 0 else "v", color=curve.colour, markersize=8, fillstyle="none")
+                beyond = True
+    if beyond:
+        ax.plot([], [], "^", color="black", markersize=8, fillstyle="none", label=f"beyond {_FURTHEST:g}")
     for edge in axis.edges[1:-1]:
         ax.axvline(edge, color="#bbbbbb", linewidth=0.6)
     ax.set_xlim(axis.edges[0], axis.edges[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
@@ -50,8 +50,9 @@ def ranking(theories: Ranking, *, ax: Axes | None = None) -> Axes:
     exact = np.array(theories.exact_chi2()) / dof
     top = special.chdtri(dof, 0.05) / dof
     ax.barh(places, top, height=1.0, color=BAND_COLOURS[0], label="95 % of true theories")
-    ax.plot(exact, places, "o", color=BAND_COLOURS[4], fillstyle="none", label="theory taken as exact")
-    ax.plot(with_own, places, "o", color="black", label="with its own uncertainty")
+    whole: dict[str, Any] = {"clip_on": False, "zorder": 3}  # also those at zero
+    ax.plot(exact, places, "o", color=BAND_COLOURS[4], fillstyle="none", label="theory taken as exact", **whole)
+    ax.plot(with_own, places, "o", color="black", label="with its own uncertainty", **whole)
     ax.set_yticks(places, [readable(one.theory, 30) for one in ordered])
     ax.minorticks_off()
     ax.tick_params(axis="y", length=0)

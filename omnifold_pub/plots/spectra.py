@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from omnifold_pub.plots.styles import BAND_COLOURS, NEUTRAL, Line, axes_to_draw_
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import StepPatch
 
 __all__ = ["Bands", "ratio", "spectrum", "spectrum_figure"]
 
@@ -129,6 +130,8 @@ def ratio(
 ) -> Axes:
     """Draw predictions over the measurement, and the measurement's band by component.
 
+    Beyond 75 % to either side nothing is shown.
+
     Parameters
     ----------
     measurement, curves, ax
@@ -145,18 +148,26 @@ def ratio(
     MissingExtraError
         If matplotlib is not installed.
     """
+    ax = axes_to_draw_on(ax)
+    drawn = _draw_ratio(measurement, curves, bands, ax)
+    _name_bands(ax, {readable(curve.label, 30): line for curve, line in zip(curves, drawn, strict=True)})
+    return ax
+
+
+def _draw_ratio(measurement: Measurement, curves: Sequence[Curve], bands: Bands, ax: Axes) -> list[StepPatch]:
+    """Draw all of it but for the legend, and return the lines of the curves."""
     if bands not in ("stacked", "separate", "total"):
         msg = f"bands: expected stacked, separate or total; found {shorten(bands)}"
         raise ObservableError(msg)
     edges, values = axis_of(measurement).edges, measurement.values()
-    ax = axes_to_draw_on(ax)
     if bands == "stacked":
         _nested(measurement, ax)
     else:
         _beside(measurement, ax, parts=bands == "separate")
+    drawn = []
     for curve in curves:
         relative = over(np.asarray(curve.values), values)
-        outline(ax, relative, edges, Line(curve.colour, curve.linestyle))
+        drawn.append(outline(ax, relative, edges, Line(curve.colour, curve.linestyle)))
         if curve.errors is not None:
             sizes = np.abs(over(np.asarray(curve.errors), values))
             centers = axis_of(measurement).centers
@@ -169,9 +180,14 @@ def ratio(
     ax.set_xlim(edges[0], edges[-1])
     ax.set_xlabel(axis_label(axis_of(measurement)))
     ax.set_ylabel("ratio to measured")
+    return drawn
+
+
+def _name_bands(ax: Axes, lines: Mapping[str, StepPatch] | None = None) -> None:
+    """Put a legend of lines and bands below the axes."""
     handles, labels = ax.get_legend_handles_labels()
-    legend_below(ax, handles[::-1], labels[::-1])
-    return ax
+    lines = lines or {}
+    legend_below(ax, [*lines.values(), *handles[::-1]], [*lines, *labels[::-1]])
 
 
 def spectrum_figure(
@@ -199,7 +215,8 @@ def spectrum_figure(
     figure = Figure(layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     spectrum(measurement, curves=curves, ax=top)
-    ratio(measurement, curves=curves, bands=bands, ax=bottom)
+    _draw_ratio(measurement, curves, bands, bottom)
+    _name_bands(bottom)  # the curves are named above
     top.set_xlabel("")
     if title:
         top.set_title(title_of(title, 68), loc="left")

@@ -79,7 +79,8 @@ class Scale:
         elif value <= self.low:
             found = 0.0
         else:
-            found = math.log(value / self.low) / math.log(self.high / self.low)
+            low, high = math.log(self.low), math.log(self.high)  # their ratio may be beyond a float64
+            found = (math.log(value) - low) / (high - low)
         return min(max(found, 0.0), 1.0)
 
 

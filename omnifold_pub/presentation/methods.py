@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from omnifold_pub.presentation.measured import Measured
-from omnifold_pub.presentation.tables import SHORT, html_text, plain_text, rich_of, tables_of
+from omnifold_pub.presentation.tables import SHORT, TERMINAL, html_text, plain_text, rich_of, tables_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,8 +81,8 @@ class Presentable:
         return frame_of(self)
 
     def __str__(self: Measured) -> str:
-        """Return a table of values and uncertainties; of many bins and components only some."""
-        return plain_text(tables_of(self, SHORT))
+        """Return a table of values and uncertainties, 80 characters wide; of many bins and components only some."""
+        return plain_text(tables_of(self, SHORT), TERMINAL)
 
     def __rich__(self: Measured) -> Any:
         """Return the table for `rich`."""

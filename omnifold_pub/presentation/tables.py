@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHORT",
+    "TERMINAL",
     "Limits",
     "Table",
+    "folded",
     "html_text",
     "plain_text",
     "printable",
@@ -78,6 +80,8 @@ class Limits:
 
 
 SHORT = Limits(bins=30, components=6, statistics=10)
+TERMINAL = 80
+"""Characters of a line that any terminal has room for."""
 WHOLE_COMPONENTS = 9
 """Most components that have a column each where nothing is left out."""
 
@@ -185,28 +189,78 @@ def _tables(measured: Measured, number: int, limits: Limits | None) -> list[Tabl
     return [Table(title, columns, _cut(rows, len(rows) if limits is None else limits.bins))]
 
 
-def plain_text(tables: Sequence[Table]) -> str:
+def plain_text(tables: Sequence[Table], width: int | None = None) -> str:
     """Return aligned text without colours.
 
-    >>> print(plain_text([Table("A table", ("name", "n"), (("a", "1"), ("b", "20")))]))
+    Parameters
+    ----------
+    tables : sequence of Table
+        One under the other.
+    width : int, optional
+        Characters of a line: columns that do not fit come below, beside the first one again. By default lines are as
+        long as they are, one for each row.
+
+    Examples
+    --------
+    >>> table = Table("A table", ("name", "n", "more"), (("a", "1", "3"), ("b", "20", "4")))
+    >>> print(plain_text([table]))
+    A table
+    name   n  more
+    a      1     3
+    b     20     4
+    >>> print(plain_text([table], width=10))
     A table
     name   n
     a      1
     b     20
+    <BLANKLINE>
+    name  more
+    a        3
+    b        4
     """
-    blocks = []
-    for table in tables:
-        lines = [table.columns, *table.rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        aligned = [
-            "  ".join(
-                cell.rjust(width) if number else cell.ljust(width)
-                for cell, width, number in zip(line, widths, table.numeric, strict=True)
-            ).rstrip()
-            for line in lines
-        ]
-        blocks.append("\n".join([table.title, *(aligned if table.columns else [])]))
-    return "\n\n".join(blocks)
+    return "\n\n".join(_aligned(piece) for table in tables for piece in folded(table, width))
+
+
+def _aligned(table: Table) -> str:
+    lines = [table.columns, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, table.numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join([*([table.title] if table.title else []), *(aligned if table.columns else [])])
+
+
+def folded(table: Table, width: int | None) -> tuple[Table, ...]:
+    """Return a table in pieces that fit into a width, its first columns of text (two at most) in front of each.
+
+    A title has the first piece alone. A table with text in its other columns, which can be wrapped, stays whole.
+
+    >>> [piece.columns for piece in folded(Table("", ("name", "first", "second"), (("x", "1", "2"),)), 12)]
+    [('name', 'first'), ('name', 'second')]
+    """
+    first = list(range(min(table.text, 2)))
+    if width is None or not table.columns or not all(table.numeric[len(first) :]):
+        return (table,)
+    widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
+    pieces = [first.copy()]
+    for i in range(len(first), len(widths)):
+        wide = sum(widths[j] + 2 for j in pieces[-1]) + widths[i]
+        if wide > width and len(pieces[-1]) > len(first):
+            pieces.append(first.copy())
+        pieces[-1].append(i)
+    return tuple(
+        Table(
+            "" if number else table.title,
+            tuple(table.columns[i] for i in piece),
+            tuple(tuple(row[i] for i in piece) for row in table.rows),
+            text=sum(i < table.text for i in piece),
+        )
+        for number, piece in enumerate(pieces)
+    )
 
 
 def rich_table(table: Table) -> rich.table.Table:

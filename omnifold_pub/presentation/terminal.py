@@ -161,9 +161,9 @@ class _One:
                 table.add_row(Text(name), *(Text(_percent(one)) for one in share.tolist()))
             yield table
             return
-        columns = [("component", "left"), ("smallest", "right"), ("median", "right"), ("largest", "right")]
+        columns = [("component", "left"), ("least", "right"), ("median", "right"), ("most", "right")]
         columns = columns if len(self.labels) > 1 else [("component", "left"), ("%", "right")]
-        table = _table(*columns, ("of the variance", "right"), *([("", "left")] if width >= first + 62 else []))
+        table = _table(*columns, ("variance", "right"), *([("", "left")] if width >= first + 48 else []))
         for name, share, part in rows:
             known = share[np.isfinite(share)]
             sizes = [f(known) for f in (np.min, np.median, np.max)] if len(known) else [np.nan] * 3
@@ -174,7 +174,7 @@ class _One:
             table.add_row(*cells)
         yield table
         if len(self.labels) > 1:
-            yield Text("of every bin: in a wider terminal, or with --csv", style="dim")
+            yield Text("variance: share of it. Every bin: in a wider terminal, or with --csv", style="dim")
 
 
 def _filled(table: rich.table.Table, cells: list[list[str]]) -> rich.table.Table:

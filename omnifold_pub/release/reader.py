@@ -27,11 +27,12 @@ from omnifold_pub.format.store import Store, open_store
 from omnifold_pub.measurement import ClosureSpectra, Estimate, JointMeasurement, Measurement
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.observables.binning import Axis, Bins
-from omnifold_pub.observables.events import Definition, NanRule, definition_text
+from omnifold_pub.observables.events import Definition, NanRule
 from omnifold_pub.progress import Progress
 from omnifold_pub.release.comparing import ComparesTheories
 from omnifold_pub.release.contents import Contents
 from omnifold_pub.release.requests import Options, Wanted, requested
+from omnifold_pub.release.symbols import Symbols
 from omnifold_pub.validate.structure import check_structure
 from omnifold_pub.validity import check_validity
 
@@ -57,31 +58,12 @@ class Release(Contents, ComparesTheories):
     def __init__(self, store: Store, *, budget: int = BLOCK_BUDGET) -> None:
         super().__init__(store)
         self._worker = in_threads(budget=budget)
+        self._symbols = Symbols.of(self.metadata["observables"])
 
     def __repr__(self) -> str:
         """Return file, title and size."""
         members = sum(component.members for component in self.components)
         return f"<Release {self.path.name}: {self.metadata['title']}, {self.events.size} events, {members} members>"
-
-    def _unit_of(self, definition: Definition) -> str:
-        """Return the unit of an observable, as the metadata declare it."""
-        for observable in self.metadata["observables"]:
-            if observable["name"] == definition:
-                return str(observable["unit"])
-        return f"[{definition_text(definition)}]"
-
-    def _label(self, definition: Definition, axis: Axis) -> Axis:
-        """Put symbol and unit of a column on its axis, where it has none of its own."""
-        if axis.label != axis.name:
-            return axis
-        for observable in self.metadata["observables"]:
-            if observable["name"] == definition:
-                unit = "" if observable["unit"] == "1" else f" [{observable['unit']}]"
-                return replace(axis, label=f"${observable['latex']}${unit}", unit=axis.unit or observable["unit"])
-        return axis
-
-    def _labelled(self, statistic: Histogram) -> Histogram:
-        return statistic.labelled(self._label)
 
     @overload
     def measure(
@@ -219,7 +201,7 @@ class Release(Contents, ComparesTheories):
         progress: Progress | None,
     ) -> dict[str, Any]:
         """Return what an `Estimate` of these statistics is made of."""
-        statistics = tuple(statistic.labelled(self._label) for statistic in wanted)
+        statistics = tuple(statistic.labelled(self._symbols.label) for statistic in wanted)
         data = self._data if components is None else self._chosen(components)
         if scheduler is None:
             found = evaluate_statistics(statistics, data, worker=self._worker, progress=progress)
@@ -234,7 +216,7 @@ class Release(Contents, ComparesTheories):
             "results": found.results,
             "statistics": statistics,
             "sizes": found.sizes,
-            "units": tuple(statistic.unit(self.unit, self._unit_of) for statistic in statistics),
+            "units": tuple(statistic.unit(self.unit, self._symbols.unit_or_name) for statistic in statistics),
             "weight_unit": self.unit,
             "effective_events": found.effective_events,
             "central": self._central,
@@ -264,7 +246,7 @@ class Release(Contents, ComparesTheories):
             For an observable or bins that cannot be used.
         """
         entry = self._entry("closure test", self.metadata["closure"]["tests"], test)
-        one = self._labelled(Histogram(observable, bins, nan=nan))
+        one = Histogram(observable, bins, nan=nan).labelled(self._symbols.label)
 
         def content(source: EventSet, dataset: str | None = None) -> NDArray[np.float64]:
             weighted = source if dataset is None else replace(source, nominal=self._array(dataset))
@@ -332,7 +314,7 @@ class Release(Contents, ComparesTheories):
             round_edges=round_edges,
             worker=self._worker,
         )
-        return self._label(observable, axis)
+        return self._symbols.label(observable, axis)
 
     def estimate(
         self,

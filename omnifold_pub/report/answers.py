@@ -139,10 +139,14 @@ def _of_training(calibration: Calibration | None, iterations: Sequence[Iteration
         facts.append(f"{odds}.")
     last = iterations[-1]
     if "step 1" in last.auc:
-        facts.append(
-            f"AUC of step 1 in the last iteration {last.auc['step 1'].mean:.3f}: at 0.5, the reweighted simulation "
-            "cannot be told from the data."
+        found = last.auc["step 1"]
+        text = (
+            f"AUC of step 1 in the last iteration {found.mean:.3f}: at 0.5, the reweighted simulation cannot be told "
         )
+        text += "from the data."
+        if found.largest < 0.5:
+            text += " Below 0.5 in every fit: fluctuations of the rows that were trained on have been learned."
+        facts.append(text)
     return verdict, facts
 
 

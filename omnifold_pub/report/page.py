@@ -103,8 +103,8 @@ def example(content: Content) -> str:
 
 
 def _settings(node: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return settings as pairs of text, lists on one line."""
-    return [(name, str(value)) for name, value in sorted(node.items())]
+    """Return settings as pairs of text, lists on one line, without what is empty."""
+    return [(name, str(value)) for name, value in sorted(node.items()) if value not in ("", {}, [], None)]
 
 
 def render(content: Content) -> str:

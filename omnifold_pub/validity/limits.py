@@ -41,7 +41,7 @@ def same_expression(one: Definition, other: Definition) -> bool:
     """
     if not isinstance(one, str) or not isinstance(other, str):
         return one is other
-    trees = (ast.parse(ast.unparse(parse(text)._tree), mode="eval") for text in (one, other))
+    trees = (ast.parse(ast.unparse(parse(text).tree), mode="eval") for text in (one, other))
     first, second = (ast.dump(_Floats().visit(tree)) for tree in trees)
     return first == second
 

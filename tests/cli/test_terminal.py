@@ -33,14 +33,18 @@ def release(project: Path) -> Path:
     return project / "release/zjets/zjets.h5"
 
 
-def in_terminal(width: int, *arguments: object) -> tuple[list[str], bool]:
-    """Run a command in a terminal of so many columns; return its lines, and whether there was a colour."""
+def in_terminal(width: int, *arguments: object, errors: bool = False) -> tuple[list[str], bool]:
+    """Run a command in a terminal of so many columns; return its lines, and whether there was a colour.
+
+    With ``errors``, stderr is that terminal too.
+    """
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     command = [sys.executable, "-m", "omnifold_pub.cli", *map(str, arguments)]
     kept = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
     environment = kept | {"TERM": "xterm-256color", "PYTHONUTF8": "1"}
-    with subprocess.Popen(command, stdout=terminal, stderr=subprocess.PIPE, env=environment) as process:
+    stderr = terminal if errors else subprocess.PIPE
+    with subprocess.Popen(command, stdout=terminal, stderr=stderr, env=environment) as process:
         os.close(terminal)
         shown = b""
         while True:
@@ -68,6 +72,28 @@ def test_measure_in_a_terminal(release: Path, width: int) -> None:
     assert "Uncertainty in %, by component" in text
     assert [line for line in lines if line.startswith("200 - 230 ")]
     assert ("events" in lines[1]) == (width == 120)
+
+
+def test_a_warning_does_not_write_into_the_progress(release: Path) -> None:
+    lines, _ = in_terminal(80, "measure", release, "-o", "pT_ll", "-b", "200,600,1000", errors=True)
+    assert any("\N{BOX DRAWINGS HEAVY HORIZONTAL}" in line for line in lines)
+    (warned,) = [line for line in lines if "warning:" in line]
+    assert warned.startswith("warning: zjets.h5: the publisher does not vouch for 'pT_ll' in 600 - 1000 ")
+    assert max(len(line) for line in lines) <= 80  # and no word is broken by the terminal
+
+
+def test_a_wide_table_is_folded_and_words_are_whole(release: Path, zjets: Path) -> None:
+    theory = (zjets / "theory.root", "--tree", "events", "--weight", "weight", "--unit", "pb", "--sentinel", "-99")
+    question = ("compare", release, *theory, "-o", "pT_ll", "-b", "200,300,450,1000")
+    lines, _ = in_terminal(80, *question)
+    assert max(map(len, lines)) <= 80
+    piped = run(*question).splitlines()
+    for number in range(4):  # the heading and three bins, with observable and bin in front of each piece
+        whole, first, second = (
+            re.split(" {2,}", line.strip()) for line in (piped[1 + number], lines[1 + number], lines[6 + number])
+        )
+        assert whole == first + second[2:]
+        assert second[:2] == whole[:2]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -117,7 +117,7 @@ def test_a_new_observable_is_measured_compared_and_taken_home(
     theory = Theory.from_root(theory_file, columns=["pT_l1", "pT_l2", "pT_ll"], **options)
     test = compare(measurement, theory).test
     said = page.locator("#theories .test")
-    assert f"χ² = {test.chi2:.1f} for 4 bins" in said.inner_text()
+    assert f"χ²/ndf = {test.chi2:.1f}/4" in said.inner_text()
     shown = re.search(r"p = ([0-9.e-]+), ", said.get_attribute("title") or "")
     assert shown is not None
     assert float(shown[1]) == test.p_value
@@ -216,6 +216,19 @@ def test_the_correlation_of_one_component_is_shown(page: Page, reference: Path) 
     with open_release(reference) as release:
         expected = release.measure("pT_ll", [200, 300, 400]).correlation("mc_bootstrap")[0, 1]
     playwright.expect(page.locator("#correlation text", has_text=f"{expected:.2f}").first).to_be_visible()
+
+
+def test_the_sign_of_a_correlation_is_seen_in_grey(page: Page, reference: Path) -> None:
+    """Where there is no room for numbers: negative cells are hatched."""
+    edges = np.linspace(-2.4, 2.4, 25)
+    ask(page, "y_ll", edges=", ".join(f"{edge:g}" for edge in edges))
+    answered(page, "y_ll: 24 bins")
+    with open_release(reference) as release, pytest.warns(match="does not vouch"):
+        correlation = release.measure("y_ll", [float(f"{edge:g}") for edge in edges]).correlation()
+    hatched = page.locator("#correlation rect[fill='url(#negative)']").count()
+    assert hatched == (correlation.round(4) < -0.02).sum() + 1  # and one in the scale
+    ask(page, "pT_ll", edges="200, 300")
+    answered(page, "pT_ll: 1 bin in")
 
 
 def test_a_reload_shows_the_same_again(page: Page) -> None:

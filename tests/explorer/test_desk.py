@@ -43,11 +43,21 @@ def test_components_add_up_in_quadrature_to_the_total(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("density", "normalise", "unit"),
-    [(True, False, "pb / unit of x"), (True, True, "1 / unit of x"), (False, False, "pb"), (False, True, "")],
+    ("observable", "density", "normalise", "unit"),
+    [
+        ("pT_l2 / pT_l1", True, False, "pb"),
+        ("pT_l2 / pT_l1", True, True, ""),
+        ("pT_l2 / pT_l1", False, False, "pb"),
+        ("pT_l2 / pT_l1", False, True, ""),
+        ("pT_l1 * phi_l1", True, False, "pb / (GeV rad)"),
+        ("log(pT_l1)", True, False, "pb / unit of x"),
+        ("log(pT_l1)", True, True, "1 / unit of x"),
+    ],
 )
-def test_units_say_what_the_values_are(desk: Desk, *, density: bool, normalise: bool, unit: str) -> None:
-    question = Question("pT_l2 / pT_l1", "equal", "4, 0.2, 1", density=density, normalise=normalise)
+def test_units_say_what_the_values_are(
+    desk: Desk, observable: str, *, density: bool, normalise: bool, unit: str
+) -> None:
+    question = Question(observable, "equal", "2, 0, 10", density=density, normalise=normalise)
     assert answer(desk, desk.measured(question))["unit"] == unit
 
 

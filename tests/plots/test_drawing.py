@@ -175,6 +175,9 @@ def test_a_pull_that_is_too_far_is_an_arrow_at_the_rim(mass: Measurement, axes: 
     assert low < place < 0.9 * low
     (points,) = [one for one in axes.lines if one.get_label() == "theory"]
     assert len(numbers(points.get_ydata())) == 3
+    drawn = axes.get_legend()
+    assert drawn is not None
+    assert "beyond 8" in [text.get_text() for text in drawn.get_texts()]
 
 
 def test_coverage_of_normal_pulls_is_exact(axes: Axes) -> None:
@@ -241,7 +244,7 @@ def test_an_unknown_family_is_refused(frozen: Release, axes: Axes) -> None:
 
 def test_a_closure_test_is_drawn_per_width(frozen: Release) -> None:
     spectra = frozen.closure("dd", "y", [0, 10, 20, 40, 100])
-    top, bottom = plots.closure_spectrum(spectra).axes
+    top, bottom = plots.closure_figure(spectra).axes
     np.testing.assert_allclose(line(top, "target"), spectra.target / [10, 10, 20, 60])
     (points,) = [one for one in top.lines if one.get_label() == "unfolded"]
     np.testing.assert_allclose(numbers(points.get_ydata()), spectra.unfolded / [10, 10, 20, 60])
@@ -312,6 +315,8 @@ def test_a_map_has_two_axes(mass: Measurement, plane: Measurement, axes: Axes) -
         ([("$y$", "1")], True, r"$\mathrm{(1/}\sigma\mathrm{)}\,\mathrm{d}\sigma/\mathrm{d}y$"),
         ([("$m$ [GeV]", "")], True, r"$\mathrm{(1/}\sigma\mathrm{)}\,\mathrm{d}\sigma/\mathrm{d}m$ [1 / GeV]"),
         ([("a / b", "")], False, r"$\mathrm{d}\sigma/\mathrm{d}x$ [fb / unit of $x$]"),
+        ([("$a / b$", "1")], False, r"$\mathrm{d}\sigma/\mathrm{d}(a / b)$ [fb]"),
+        ([("$a$ [GeV^2 / mm]", "")], False, r"$\mathrm{d}\sigma/\mathrm{d}a$ [fb / (GeV$^{2}$ / mm)]"),
         ([("momentum [GeV]", "")], False, r"$\mathrm{d}\sigma/\mathrm{d}x$ [fb / GeV]"),
         (
             [("$m$ [GeV]", ""), ("$p$ [GeV]", "")],

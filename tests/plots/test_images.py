@@ -219,9 +219,9 @@ def test_closure(checked: Checked) -> Figure:
 
 
 @compared
-def test_closure_spectrum(frozen: Release, mass: Measurement, checked: Checked) -> Figure:
+def test_closure_figure(frozen: Release, mass: Measurement, checked: Checked) -> Figure:
     spectra = frozen.closure("dd", "y", mass.axes[0])
-    return checked(plots.closure_spectrum(spectra, measurement=mass, title="The target again, with noise"))
+    return checked(plots.closure_figure(spectra, measurement=mass, title="The target again, with noise"))
 
 
 @compared

@@ -70,7 +70,7 @@ PICTURES: dict[str, Callable[[Release], Axes | Figure]] = {
     "fan": lambda release: plots.fan(release.measure("m_trackj1", MASS), component="mc_bootstrap", ax=axes()),
     "weights": lambda release: plots.weights(release, ax=axes()),
     "closure": lambda release: plots.closure(release.metadata, ax=axes()),
-    "closure spectrum": lambda release: plots.closure_spectrum(release.closure("pseudodata", "m_trackj1", MASS)),
+    "closure spectrum": lambda release: plots.closure_figure(release.closure("pseudodata", "m_trackj1", MASS)),
     "trainings": lambda release: plots.training_figure(release.metadata["unfolding"]["diagnostics"]),
     "plane": lambda release: plots.plane_figure(
         release.measure(["pT_ll", "y_ll"], [[200, 250, 300, 1000], [-2, -1, 0, 1, 2]]), title=release.metadata["title"]

@@ -150,6 +150,14 @@ def test_the_legend_names_each_component_once(measurement: Measurement, axes: Ax
     assert names == sorted(component.name for component in measurement.components)
 
 
+def test_each_curve_is_named_once(measurement: Measurement, curves: list[Curve], axes: Axes) -> None:
+    plots.ratio(measurement, curves=curves, ax=axes)
+    assert legend(axes)[:2] == ["a theory", "another"]
+    above, below = plots.spectrum_figure(measurement, curves=curves).axes
+    assert {"a theory", "another"} <= set(legend(above))
+    assert not {"a theory", "another"} & set(legend(below))
+
+
 def test_the_curves_of_the_ratio_are_over_the_measurement(
     measurement: Measurement, curves: list[Curve], axes: Axes
 ) -> None:
@@ -170,13 +178,28 @@ def test_an_observable_without_unit_has_a_label_without_one(release: Release, ax
     assert above.get_ylabel() == r"$\mathrm{d}\sigma/\mathrm{d}y_{\mu\mu}$ [pb]"
 
 
-def test_an_expression_is_labelled_by_itself(release: Release) -> None:
+@pytest.mark.parametrize(
+    ("expression", "along", "unit"),
+    [
+        ("pT_l1 / pT_l2", r"$p_T^{\mu_1} / p_T^{\mu_2}$", r"(p_T^{\mu_1} / p_T^{\mu_2})$ [pb]"),
+        ("pT_l1 - pT_l2", r"$p_T^{\mu_1} - p_T^{\mu_2}$ [GeV]", r"(p_T^{\mu_1} - p_T^{\mu_2})$ [pb / GeV]"),
+        (
+            "sqrt(pT_l1 * pT_l2)",
+            r"$\sqrt{p_T^{\mu_1}\,p_T^{\mu_2}}$ [GeV]",
+            r"\sqrt{p_T^{\mu_1}\,p_T^{\mu_2}}$ [pb / GeV]",
+        ),
+        ("log(pT_l1)", "log(pT_l1)", "x$ [pb / unit of $x$]"),
+    ],
+)
+def test_an_expression_is_labelled_by_the_symbols_of_its_columns(
+    release: Release, expression: str, along: str, unit: str
+) -> None:
     with plots.style():
-        figure = plots.spectrum_figure(release.measure("pT_l1 / pT_l2", [1, 1.5, 2, 3, 5]))
+        figure = plots.spectrum_figure(release.measure(expression, release.suggest_bins(expression, 3)))
         figure.canvas.draw()
     top, bottom = figure.axes
-    assert bottom.get_xlabel() == "pT_l1 / pT_l2"
-    assert top.get_ylabel() == r"$\mathrm{d}\sigma/\mathrm{d}x$ [pb / unit of $x$]"
+    assert bottom.get_xlabel() == along
+    assert top.get_ylabel() == r"$\mathrm{d}\sigma/\mathrm{d}" + unit
 
 
 def test_a_measurement_with_an_empty_bin_can_be_drawn(release: Release) -> None:

@@ -122,7 +122,7 @@ def test_public_names_are_these_and_no_others() -> None:
         "Curve",
         "breakdown",
         "closure",
-        "closure_spectrum",
+        "closure_figure",
         "correlation",
         "covariance",
         "coverage",

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from omnifold_pub import JointMeasurement, Measurement, Release
 from omnifold_pub.estimators import Moments
-from omnifold_pub.presentation.tables import SHORT, Table, html_text, plain_text, rounded, tables_of
+from omnifold_pub.presentation.tables import SHORT, TERMINAL, Table, html_text, plain_text, rounded, tables_of
 
 
-def test_print_shows_every_bin_aligned_and_without_colours(measurement: Measurement) -> None:
-    lines = str(measurement).splitlines()
+def test_text_shows_every_bin_aligned_and_without_colours(measurement: Measurement) -> None:
+    lines = plain_text(tables_of(measurement, SHORT)).splitlines()
     assert lines[0] == "x: cross section per bin in pb"
     assert lines[1].split()[:5] == ["bin", "value", "+-", "total", "%"]
     assert [line[:12].strip() for line in lines[2:]] == list(measurement.labels)
@@ -27,6 +27,20 @@ def test_print_shows_every_bin_aligned_and_without_colours(measurement: Measurem
     ends = {len(line) for line in lines[2:]}
     assert len(ends) == 1  # the last column is one of numbers, to the right
     assert repr(measurement).count("\n") == 0
+
+
+def test_print_fits_into_a_terminal_and_leaves_nothing_out(measurement: Measurement) -> None:
+    title, *lines = str(measurement).splitlines()
+    assert all(len(line) <= TERMINAL for line in lines)
+    assert title == "x: cross section per bin in pb"
+    pieces = [piece.splitlines() for piece in "\n".join(lines).split("\n\n")]
+    assert len(pieces) == 2
+    (whole,) = tables_of(measurement, SHORT)
+    for number, row in enumerate([whole.columns, *whole.rows]):
+        first, second = (piece[number] for piece in pieces)
+        assert first.startswith(row[0])
+        assert second.startswith(row[0])
+        assert (first + second.removeprefix(row[0])).split() == " ".join(row).split()
 
 
 def test_numbers_are_those_of_the_measurement(measurement: Measurement) -> None:
@@ -70,7 +84,7 @@ def test_all_components_are_there_without_limits(measurement: Measurement) -> No
 
 def test_many_bins_are_shortened_in_the_middle(release: Release) -> None:
     fine = release.measure("x", np.linspace(-2, 2, 101))
-    lines = str(fine).splitlines()
+    lines = plain_text(tables_of(fine, SHORT)).splitlines()
     assert len(lines) == 2 + SHORT.bins + 1
     assert lines[2 + SHORT.bins // 2].split()[0] == "..."
     assert lines[-1].startswith("1.96 - 2")
@@ -118,7 +132,7 @@ def test_rich_draws_the_same_cells(measurement: Measurement) -> None:
     stream = io.StringIO()
     Console(file=stream, width=200).print(measurement)
     assert [line.split() for line in stream.getvalue().splitlines()] == [
-        line.split() for line in str(measurement).splitlines()
+        line.split() for line in plain_text(tables_of(measurement, SHORT)).splitlines()
     ]
 
 

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -18,6 +18,7 @@ numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
 positive = st.floats(0, 1e5, allow_subnormal=False)
 
 
+@example(pairs=[(2.0, 0.0), (2.2250738585072014e-308, 0.0)], width=5)
 @given(pairs=st.lists(st.tuples(numbers, positive), min_size=1, max_size=8), width=st.integers(5, 60))
 def test_a_bar_ends_within_a_cell_of_its_interval(pairs: list[tuple[float, float]], width: int) -> None:
     values, errors = np.array(pairs).T

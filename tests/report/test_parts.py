@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 from omnifold_pub.report.answers import how_trustworthy
 from omnifold_pub.report.evidence import Evidence, PValue, Repeated, calibration_of, evidence_of
 from omnifold_pub.report.reach import reach_of, tail_limit
+from omnifold_pub.training_summary import Range
 
 Events = list[tuple[int, float]]
 
@@ -83,3 +85,11 @@ def test_pulls_alone_are_no_verdict() -> None:
     answer = how_trustworthy(evidence=evidence, repeated=repeated, calibration=None, iterations=(), report=None)
     assert answer.verdict.startswith("Judge by the pulls")
     assert "\N{MINUS SIGN}2.5 published standard deviations (x in 0 - 1, test dd, small by" in answer.facts[0]
+
+
+@pytest.mark.parametrize(("largest", "told"), [(0.499, True), (0.501, False)])
+def test_networks_that_learned_fluctuations_are_told(*, largest: float, told: bool) -> None:
+    row: Any = SimpleNamespace(auc={"step 1": Range(0.48, 0.46, largest)})  # all that is read of an iteration
+    answer = how_trustworthy(evidence=(), repeated=(), calibration=None, iterations=(row,), report=None)
+    (fact,) = [one for one in answer.facts if "AUC of step 1" in one]
+    assert ("Below 0.5 in every fit" in fact) == told

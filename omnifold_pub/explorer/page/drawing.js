@@ -16,6 +16,18 @@ export function html(name, attributes = {}, content = undefined) {
   return filled(document.createElement(name), attributes, content);
 }
 
+/** How many bins, in words. */
+export function countBins(count) {
+  return `${count} ${count === 1 ? "bin" : "bins"}`;
+}
+
+/** Lines across what is to be seen in grey too. */
+export function hatching(id, look) {
+  const pattern = svg("pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+  pattern.append(svg("line", { class: look, x1: 0, x2: 0, y1: 0, y2: 7 }));
+  return pattern;
+}
+
 /** A number in at most so many digits, without zeros that say nothing. */
 export function number(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";

@@ -1,7 +1,7 @@
 // The page: asks the server, shows what it answers. The server remembers nothing: each request is a whole question.
 
 import { pickColumn, readQuestion, recall, remember, showKind, showQuestion } from "./controls.js";
-import { html, number, pair, percent } from "./drawing.js";
+import { countBins, html, number, pair, percent } from "./drawing.js";
 import { drawMatrix } from "./matrix.js";
 import { drawSpectrum, isWide } from "./spectrum.js";
 import { byId, range, showBins, showChoices, showComponents, showRelease, showTests, showTheories } from "./tables.js";
@@ -117,7 +117,7 @@ async function measure() {
     showError("");
     show(found);
     const where = asked.where ? ` where ${asked.where}` : "";
-    byId("status").textContent = `${asked.observable}${where}: ${found.values.length} bins in ${Math.round(performance.now() - start)} ms`;
+    byId("status").textContent = `${asked.observable}${where}: ${countBins(found.values.length)} in ${Math.round(performance.now() - start)} ms`;
     save();
     await chooseMatrix();
     if (found.theories.length) await test(asked, mine.signal);

@@ -1,11 +1,13 @@
 // The correlation matrix of the bins.
 
-import { moved, number, svg } from "./drawing.js";
+import { countBins, hatching, moved, number, svg } from "./drawing.js";
 
 const LEFT = 58;
 const BOTTOM = 46;
 const BAR = 58;
 const TOP = 8;
+
+const HATCHED = -0.02; // below this, a cell without a number is hatched: in grey, red and blue are the same
 
 const NEGATIVE = [33, 102, 172];
 const POSITIVE = [178, 24, 43];
@@ -25,12 +27,16 @@ export function drawMatrix(place, answer, correlation, view, choose) {
   const [width, height] = [LEFT + side + BAR, TOP + side + BOTTOM];
   const drawn = svg("svg", {
     width, height, viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "slider", "aria-valuemin": 1, "aria-valuemax": bins * bins,
-    "aria-valuenow": 1, "aria-label": `Correlation of ${bins} bins of ${answer.observable}; arrow keys move from pair to pair`,
+    "aria-valuenow": 1, "aria-label": `Correlation of ${countBins(bins)} of ${answer.observable}; arrow keys move from pair to pair`,
   });
+  drawn.append(hatching("negative", "minus"));
   const at = (row, column) => ({ x: LEFT + column * cell, y: TOP + (bins - 1 - row) * cell });
   correlation.forEach((line, row) => line.forEach((value, column) => {
     drawn.append(svg("rect", { ...at(row, column), width: cell + 0.4, height: cell + 0.4, fill: colour(value) }));
-    if (cell < 34) return;
+    if (cell < 34) {
+      if (value < HATCHED) drawn.append(svg("rect", { ...at(row, column), width: cell, height: cell, fill: "url(#negative)" }));
+      return;
+    }
     const middle = at(row, column);
     const fill = Math.abs(value) > 0.55 ? "#ffffff" : "#16202b";
     const text = svg("text", { class: "small", x: middle.x + cell / 2, y: middle.y + cell / 2 + 4, "text-anchor": "middle" }, value.toFixed(2).replace(/^-(0\.00)$/, "$1"));
@@ -49,6 +55,7 @@ export function drawMatrix(place, answer, correlation, view, choose) {
   for (let i = 0; i < 40; i += 1) {
     drawn.append(svg("rect", { x: LEFT + side + 12, y: TOP + (i * side) / 40, width: 12, height: side / 40 + 0.4, fill: colour(1 - (2 * i) / 39) }));
   }
+  if (cell < 34) drawn.append(svg("rect", { x: LEFT + side + 12, y: TOP + side / 2, width: 12, height: side / 2, fill: "url(#negative)" }));
   for (const value of [1, 0.5, 0, -0.5, -1]) {
     const y = TOP + ((1 - value) * side) / 2;
     drawn.append(svg("text", { class: "small", x: LEFT + side + 28, y: Math.min(Math.max(y + 4, 14), TOP + side) }, value < 0 ? `−${-value}` : String(value)));

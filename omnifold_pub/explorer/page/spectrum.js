@@ -1,6 +1,6 @@
 // The spectrum with its band, and below it the ratio to the measurement with the bands of the components.
 
-import { decades, linear, logarithmic, moved, number, short, svg, ticks } from "./drawing.js";
+import { countBins, decades, hatching, linear, logarithmic, moved, number, short, svg, ticks } from "./drawing.js";
 
 export const BANDS = 8;
 export const THEORIES = 4;
@@ -84,12 +84,6 @@ function clip(id, box) {
   return path;
 }
 
-function hatching() {
-  const pattern = svg("pattern", { id: "hatching", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
-  pattern.append(svg("line", { class: "hatch", x1: 0, x2: 0, y1: 0, y2: 7 }));
-  return pattern;
-}
-
 /** Draw; `view` says which components and theories are on; `choose(bin)` is called when a bin is pointed at. */
 export function drawSpectrum(place, answer, view, choose) {
   const width = Math.max(place.clientWidth, 300);
@@ -101,10 +95,10 @@ export function drawSpectrum(place, answer, view, choose) {
   const drawn = svg("svg", {
     width, height, viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "slider", "aria-valuemin": 1,
     "aria-valuemax": values.length, "aria-valuenow": (view.bin ?? 0) + 1,
-    "aria-label": `Spectrum of ${answer.observable}, ${values.length} bins; arrow keys move from bin to bin`,
+    "aria-label": `Spectrum of ${answer.observable}, ${countBins(values.length)}; arrow keys move from bin to bin`,
   });
   const definitions = svg("defs");
-  definitions.append(clip("in-main", main), clip("in-ratio", ratio), hatching());
+  definitions.append(clip("in-main", main), clip("in-ratio", ratio), hatching("doubtful", "hatch"));
   drawn.append(definitions);
 
   const on = ordered(answer).map((one, rank) => ({ ...one, rank })).filter((one) => view.components.has(one.name));
@@ -122,7 +116,7 @@ export function drawSpectrum(place, answer, view, choose) {
   answer.warnings.forEach((found, i) => {
     if (!found.length) return;
     const size = { x: x(edges[i]), width: x(edges[i + 1]) - x(edges[i]) };
-    for (const box of [main, ratio]) drawn.append(svg("rect", { ...size, y: box.top, height: box.bottom - box.top, fill: "url(#hatching)" }));
+    for (const box of [main, ratio]) drawn.append(svg("rect", { ...size, y: box.top, height: box.bottom - box.top, fill: "url(#doubtful)" }));
     if (size.width > 12) drawn.append(svg("text", { class: "doubt", x: size.x + size.width / 2, y: main.top + 14, "text-anchor": "middle" }, "!"));
   });
   const cursor = svg("rect", { class: "cursor", y: main.top, height: ratio.bottom - main.top, width: 0 });

@@ -1,6 +1,6 @@
 // What is shown as text: the bins, the components and theories with their switches, the release itself.
 
-import { html, number, pair, percent, svg } from "./drawing.js";
+import { countBins, html, number, pair, percent, svg } from "./drawing.js";
 import { BANDS, DASHES, THEORIES, lineBand, ordered } from "./spectrum.js";
 
 export const byId = (id) => document.getElementById(id);
@@ -29,7 +29,7 @@ export function showBins(answer) {
   byId("bins-body").replaceChildren(...rows);
   const note = byId("vouched");
   note.textContent = doubtful
-    ? `! The publisher does not vouch for ${doubtful} of ${rows.length} bins (hatched). Merge them, leave them out, or take suggested bins.`
+    ? `! The publisher does not vouch for ${doubtful} of ${countBins(rows.length)} (hatched). Merge them, leave them out, or take suggested bins.`
     : "The publisher vouches for all of these bins.";
   note.className = doubtful ? "caution-text" : "hint";
   const reasons = answer.warnings.flatMap((found, i) => (found.length ? [`${range(answer, i)}: ${found.join("; ")}`] : []));
@@ -91,7 +91,7 @@ export function showTests(tests, problem = "") {
     const found = line.querySelector(".test");
     const test = tests?.[i];
     if (!test) { found.textContent = problem; return; }
-    found.textContent = test.problem || `χ² = ${test.chi2.toFixed(1)} for ${test.dof} bins, ${pValue(test.p_value)}`;
+    found.textContent = test.problem || `χ²/ndf = ${test.chi2.toFixed(1)}/${test.dof}, ${pValue(test.p_value)}`;
     found.title = test.problem ? "" : `p = ${test.p_value}, ${test.method}`;
   });
   const shape = tests?.some((test) => test.shape_only);

@@ -198,13 +198,17 @@ def muon(pt: float, eta: float, phi: float, number: int = 13, *, prompt: bool = 
     return (number, px, py, pz, math.sqrt(px**2 + py**2 + pz**2 + m**2), prompt)
 
 
+BESIDE_ROUND_NUMBERS = 1.0000123
+"""A factor: at a threshold, such as 10 GeV, the last digit decides, and sums in another order have another one."""
+
 PAIR = [muon(130, 0.3, 0.35), muon(130, 0.3, -0.35, -13)]  # mass 89 GeV
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_the_loops_agree_on_events_that_no_generator_makes(data: st.DataObject) -> None:
-    directions = st.tuples(st.floats(0.4, 60), st.floats(-2.7, 2.7), st.floats(-3.1, 3.1))
+    momenta, etas = (st.floats(*ends).map(BESIDE_ROUND_NUMBERS.__mul__) for ends in ((0.4, 60), (-2.7, 2.7)))
+    directions = st.tuples(momenta, etas, st.floats(-3.1, 3.1))
     numbers = st.sampled_from([211, -211, 22, 130, 13, -13, 2212])
     prompts = st.booleans()
     extra = data.draw(st.lists(st.tuples(directions, numbers, prompts), max_size=12, unique_by=lambda e: e[0][2]))

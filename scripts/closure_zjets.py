@@ -26,11 +26,13 @@ import click
 import numpy as np
 import uproot
 import yaml
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from omnifold_pub import open_release
 from omnifold_pub.cli.console import progress_bars
 from omnifold_pub.closure import closure_table
+from omnifold_pub.plots import closure
 from omnifold_pub.publish import publish
 from omnifold_pub.reinterpret.theory import Theory
 from omnifold_pub.unfold.campaign import unfold
@@ -183,7 +185,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--stress", action="store_true", help="reweight the pseudo-data")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the training")
-    parser.add_argument("--output", type=Path, help="folder for the table, as Markdown and JSON")
+    parser.add_argument("--output", type=Path, help="folder for the table, as Markdown, JSON and picture")
     arguments = parser.parse_args()
     if not (arguments.samples / "pseudodata_truth.root").exists():
         sys.exit(f"skipped: {arguments.samples} does not hold the full samples")
@@ -216,6 +218,9 @@ def main() -> None:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / f"{stem}.md").write_text("\n".join(lines) + "\n")
         (arguments.output / f"{stem}.json").write_text(json.dumps(table.to_dict(), indent=1) + "\n")
+        figure = Figure(figsize=(6.5, 1 + 0.22 * len(table.rows)), layout="constrained")
+        closure(table, ax=figure.subplots())
+        figure.savefig(arguments.output / f"{stem}.png", dpi=110, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -123,7 +123,11 @@ def _tried(test: Callable[[], Chi2]) -> Chi2 | str:
 def _in_words(what: str, test: Chi2 | str) -> str:
     if isinstance(test, str):
         return f"  {what}: no test: {test}"
-    return f"  {what}: chi2 = {test.chi2:.2f} for {test.dof} bins, p = {test.p_value:.3g}"
+    return f"  {what}: {_verdict(test)}"
+
+
+def _verdict(test: Chi2) -> str:
+    return f"chi2 = {test.chi2:.2f} for {test.dof} degrees of freedom, p = {test.p_value:.3g}"
 
 
 def _has_shape(comparison: Comparison) -> bool:
@@ -167,7 +171,7 @@ def _show_bins(comparison: Comparison, release: str) -> None:
     test = comparison.test
     replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
     what = "shapes: " if comparison.shape_only else ""
-    click.echo(f"\n{what}chi2 = {test.chi2:.2f} for {test.dof} bins, p = {test.p_value:.3g} ({test.method}{replicas})")
+    click.echo(f"\n{what}{_verdict(test)} ({test.method}{replicas})")
     click.echo(_in_words("with an exact theory", _tried(comparison.without_theory)))
     if not comparison.shape_only:
         if _has_shape(comparison):

@@ -56,12 +56,13 @@ def unit_of(expression: Expression, units: Mapping[str, str]) -> str:
 
 
 def divisor(unit: str) -> str:
-    """Return a unit as it stands below a fraction bar.
+    """Return a unit as it stands below a fraction bar; an observable in brackets stands for its own.
 
-    >>> divisor("GeV"), divisor("GeV / mm"), divisor("GeV^(1/2)")
-    ('GeV', '(GeV / mm)', 'GeV^(1/2)')
+    >>> divisor("GeV"), divisor("GeV / mm"), divisor("GeV^(1/2)"), divisor("[pT + y]")
+    ('GeV', '(GeV / mm)', 'GeV^(1/2)', '[pT + y]')
     """
-    return f"({unit})" if re.search(r"[ /]", re.sub(r"\^\([^()]*\)", "", unit)) else unit
+    bracketed = unit.startswith("[") and unit.endswith("]")
+    return f"({unit})" if not bracketed and re.search(r"[ /]", re.sub(r"\^\([^()]*\)", "", unit)) else unit
 
 
 def _written(powers: Powers) -> str:

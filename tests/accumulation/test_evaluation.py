@@ -364,7 +364,8 @@ def test_units_follow_from_what_is_measured(release: Release) -> None:
     assert units["profile"] == units["quantiles"] == "GeV"
     assert units["shape"] == units["ratio"] == units["moments"] == "1"
     assert release.measure("y", Y, density=True).unit == "pb / GeV"
-    assert release.measure("2 * y", Y, density=True).unit == "pb / [2 * y]"
+    assert release.measure("2 * y", Y, density=True).unit == "pb / GeV"
+    assert release.measure("y + x", Y, density=True).unit == "pb / [y + x]"
 
 
 def test_components_of_the_release_name_their_canvas(release: Release) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from omnifold_pub.errors import InputError
 from omnifold_pub.extras import require
 from omnifold_pub.messages import shorten, suggest
 
-__all__ = ["read_columns"]
+__all__ = ["opened", "read_columns"]
 
 
 def _read(file: Any, path: Path, tree: str, branches: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -36,6 +37,44 @@ def _read(file: Any, path: Path, tree: str, branches: Sequence[str]) -> dict[str
         raise InputError(msg)
     columns: dict[str, NDArray[Any]] = events.arrays(branches, library="np")
     return columns
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a ROOT file; whatever a damaged one makes of uproot, while it is read, is an `InputError`.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ROOT file.
+
+    Yields
+    ------
+    uproot.ReadOnlyDirectory
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    MissingExtraError
+        If uproot is not installed.
+    """
+    require("uproot", extra="root", purpose="Reading ROOT files")
+    import uproot
+
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise InputError(msg)
+    try:
+        with uproot.open(path) as file:
+            yield file
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of uproot
+        reason = shorten(f"{type(error).__name__}: {error}", 160)
+        msg = f"{path}: not a ROOT file, or a damaged one ({reason})"
+        raise InputError(msg) from error
 
 
 def read_columns(path: Path, tree: str, branches: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -63,21 +102,8 @@ def read_columns(path: Path, tree: str, branches: Sequence[str]) -> dict[str, ND
     MissingExtraError
         If uproot is not installed.
     """
-    require("uproot", extra="root", purpose="Reading ROOT files")
-    import uproot
-
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise InputError(msg)
-    try:
-        with uproot.open(path) as file:
-            columns = _read(file, path, tree, sorted(set(branches)))
-    except InputError:
-        raise
-    except Exception as error:  # whatever a damaged file makes of uproot
-        reason = shorten(f"{type(error).__name__}: {error}", 160)
-        msg = f"{path}: not a ROOT file, or a damaged one ({reason})"
-        raise InputError(msg) from error
+    with opened(path) as file:
+        columns = _read(file, path, tree, sorted(set(branches)))
     for name, column in columns.items():
         if column.ndim != 1 or np.asarray(column).dtype.kind not in "biuf":
             msg = f"{path}: branch {name!r}: expected one number per event; found {column.dtype} {list(column.shape)}"

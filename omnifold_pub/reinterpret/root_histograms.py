@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from omnifold_pub.errors import InputError
-from omnifold_pub.extras import require
+from omnifold_pub.inputs.root import opened
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.reinterpret.spectrum import Spectrum, contents_of
 
@@ -44,21 +44,8 @@ def read_root_histograms(path: Path, observables: Mapping[str, str], *, density:
     MissingExtraError
         If uproot is not installed.
     """
-    require("uproot", extra="root", purpose="Reading ROOT files")
-    import uproot
-
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise InputError(msg)
-    try:
-        with uproot.open(path) as file:
-            return {name: _spectrum(file, path, key, density=density) for name, key in observables.items()}
-    except InputError:
-        raise
-    except Exception as error:  # whatever a damaged file makes of uproot
-        reason = shorten(f"{type(error).__name__}: {error}", 160)
-        msg = f"{path}: not a ROOT file, or a damaged one ({reason})"
-        raise InputError(msg) from error
+    with opened(path) as file:
+        return {name: _spectrum(file, path, key, density=density) for name, key in observables.items()}
 
 
 def _spectrum(file: Any, path: Path, key: str, *, density: bool) -> Spectrum:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from omnifold_pub.errors import InputError
 from omnifold_pub.extras import require
-from omnifold_pub.inputs.root import read_columns
+from omnifold_pub.inputs.root import opened, read_columns
 from omnifold_pub.messages import shorten, suggest
 from omnifold_pub.reinterpret.weight_families import Combination, Family, pick_members
 
@@ -43,9 +43,7 @@ def read_root(
     table = read_columns(path, tree, columns)  # whatever is wrong with the file is found here
     if not combinations:
         return table, {}
-    import uproot
-
-    with uproot.open(path) as file:
+    with opened(path) as file:
         there = list(file[tree].keys())
     members = {name: pick_members(one, there, f"{path}: tree {tree!r}") for name, one in combinations.items()}
     varied = read_columns(path, tree, [name for names in members.values() for name in names])

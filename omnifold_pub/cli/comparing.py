@@ -127,7 +127,7 @@ def _in_words(what: str, test: Chi2 | str) -> str:
 
 
 def _verdict(test: Chi2) -> str:
-    return f"chi2 = {test.chi2:.2f} for {test.dof} degrees of freedom, p = {test.p_value:.3g}"
+    return f"chi2 = {test.chi2:.2f} for {test.dof} dof, p = {test.p_value:.3g}"
 
 
 def _has_shape(comparison: Comparison) -> bool:

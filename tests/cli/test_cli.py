@@ -154,7 +154,7 @@ def test_measure_prints_a_table(quick_release: Path) -> None:
 def test_compare_prints_chi2_degrees_of_freedom_and_p(quick_release: Path, zjets: Path) -> None:
     outcome = run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS)
     assert outcome.exit_code == 0
-    assert "for 4 degrees of freedom, p = " in outcome.stdout
+    assert "for 4 dof, p = " in outcome.stdout
     printed = json.loads(run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS, "--json").stdout)
     assert printed["bins"] == 4
     assert 0 < printed["p_value"] < 1

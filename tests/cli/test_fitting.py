@@ -109,7 +109,7 @@ def test_compare_says_where_chi2_comes_from(quick_release: Path, zjets: Path) ->
     outcome = run("compare", quick_release, zjets / "theory.root", *THEORY, *MASS)
     assert outcome.exit_code == 0, outcome.stderr
     for words in (
-        "for 4 degrees of freedom, p = ",
+        "for 4 dof, p = ",
         "with an exact theory",
         "shapes alone",
         "sum over m_trackj1",

@@ -57,6 +57,7 @@ def test_python_snippets_run(blocks: list[Block]) -> None:
     assert "data_bootstrap bootstrap" in "".join(printed)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_after_the_demo")
 def test_commands_run(blocks: list[Block], quick_run: tuple[Path, UnfoldingResult]) -> None:
     commands = [line for block in blocks if block.language == "console" for line in block.text.splitlines()]

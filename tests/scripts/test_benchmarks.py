@@ -55,6 +55,7 @@ def test_publishing_is_measured_against_plain_h5py(project: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_validating_is_measured(project: Path, tmp_path: Path) -> None:
     text = run(project, "bench_validate.py", *SIZE, "--folder", str(tmp_path))
     numbers(r"^2000 events x 20 members, ([\d.]+) MB of values in a file of ([\d.]+) MB", text)

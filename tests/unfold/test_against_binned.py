@@ -132,7 +132,8 @@ def same() -> Toy:
     return toy(60_000, seed=1)
 
 
-@pytest.mark.parametrize("config", [pytest.param(MLP, id="mlp"), pytest.param(BDT, id="bdt", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [MLP, BDT], ids=["mlp", "bdt"])
 def test_after_as_many_iterations_both_find_the_same(same: Toy, config: OmniFoldConfig) -> None:
     """Within 6 % per bin, contents and not shapes: efficiency and share of fakes are in the normalisation, too.
 

@@ -386,6 +386,7 @@ def check_iterations(run: Path, published: NDArray[np.float32]) -> None:
         iteration_weights(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

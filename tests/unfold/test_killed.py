@@ -105,6 +105,7 @@ def flaky(
     return write
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_and_a_training_that_raises_are_made_good(
     tmp_path: Path, flaky: Callable[..., tuple[Path, Path]]
 ) -> None:

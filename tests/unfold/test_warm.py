@@ -145,6 +145,7 @@ def test_networks_that_do_not_fit_are_refused(
         warm_start(changed(content, change), campaign.encodings, campaign.pairs, campaign.config)
 
 
+@pytest.mark.slow
 def test_normalisation_is_that_of_the_new_analysis(
     tmp_path: Path, quick_run: Run, quick_analysis: WriteAnalysis
 ) -> None:

@@ -37,6 +37,7 @@ def submission(measured: Estimate, **record: Any) -> Submission:
 Tables = dict[str, dict[str, Any]]
 
 
+@pytest.mark.slow
 def test_hepdata_takes_a_folder_and_an_archive(every_kind_folder: Path, write: Write, x: Measurement) -> None:
     assert complaints(every_kind_folder) == {}
     assert complaints(write(x, "submission.tar.gz")) == {}

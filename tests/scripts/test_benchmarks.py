@@ -55,7 +55,6 @@ def test_publishing_is_measured_against_plain_h5py(project: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_validating_is_measured(project: Path, tmp_path: Path) -> None:
     text = run(project, "bench_validate.py", *SIZE, "--folder", str(tmp_path))
     numbers(r"^2000 events x 20 members, ([\d.]+) MB of values in a file of ([\d.]+) MB", text)
@@ -65,6 +64,7 @@ def test_validating_is_measured(project: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_reading_is_measured_against_raw_reads_and_a_loop(project: Path, tmp_path: Path) -> None:
     text = run(project, "bench_reader.py", "--events", "2000", "--members", "20", "--folder", str(tmp_path))
     assert "2000 events x 20 members, load " in text

@@ -12,6 +12,7 @@ import numpy as np
 from omnifold_pub.cli.console import (
     Pairs,
     echo_json,
+    how_tested,
     json_option,
     nan_option,
     observable_options,
@@ -169,9 +170,8 @@ def _show_bins(comparison: Comparison, release: str) -> None:
             [(label, f"{p:+.1f}", f"{s:.1f}", f"{d:.1f}") for label, p, s, d in shares],
         )
     test = comparison.test
-    replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
     what = "shapes: " if comparison.shape_only else ""
-    click.echo(f"\n{what}{_verdict(test)} ({test.method}{replicas})")
+    click.echo(f"\n{what}{_verdict(test)} {how_tested(test)}")
     click.echo(_in_words("with an exact theory", _tried(comparison.without_theory)))
     if not comparison.shape_only:
         if _has_shape(comparison):

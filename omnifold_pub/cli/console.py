@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -23,6 +23,9 @@ from omnifold_pub.format.manifest import is_manifest, read_manifest
 from omnifold_pub.presentation.tables import Table, folded, plain_text, rich_table
 from omnifold_pub.progress import Progress
 
+if TYPE_CHECKING:
+    from omnifold_pub.statistics.inference import Chi2
+
 __all__ = [
     "Group",
     "Pairs",
@@ -31,6 +34,7 @@ __all__ = [
     "echo_json",
     "echo_sizes",
     "format_p_value",
+    "how_tested",
     "local_release_argument",
     "observable_options",
     "one_form",
@@ -128,6 +132,12 @@ def say(text: str) -> None:
         click.echo(text)
     else:
         console.print(Text(text))
+
+
+def how_tested(test: Chi2) -> str:
+    """Return how a p-value was found, and how few replicas it knows of, in parentheses."""
+    replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
+    return f"({test.method}{replicas})"
 
 
 def terminal() -> Console | None:

@@ -12,6 +12,7 @@ from omnifold_pub.cli.console import (
     Pairs,
     echo_json,
     format_p_value,
+    how_tested,
     json_option,
     nan_option,
     observable_options,
@@ -125,8 +126,7 @@ def _show(found: Drift, title: str) -> None:
     ]
     show_table("Each observable by itself", ("observable", "chi2", "dof", "p", "p of so many"), each)
     test = found.test
-    replicas = f", smallest family: {test.replicas} replicas" if test.replicas else ""
-    say(f"\nNo change at all: chi2 = {test.chi2:.2f} for {test.dof}, p = {test.p_value:.3g} ({test.method}{replicas})")
+    say(f"\nNo change at all: chi2 = {test.chi2:.2f} for {test.dof}, p = {test.p_value:.3g} {how_tested(test)}")
     if found.shared:
         say(f"One cause of both: {', '.join(found.shared)}")
     if found.possibly_shared:

@@ -22,8 +22,8 @@ def ranking(theories: Ranking, *, ax: Axes | None = None) -> Axes:
     """Draw chi2 over degrees of freedom of each theory, the best on top, with its p-value.
 
     A dot is the theory with its own uncertainty, a ring the same theory taken as exact (none where the measurement's
-    covariance alone has no inverse). The band holds 95 % of true
-    theories if the covariance is known; the p-values beside it know how few the replicas are.
+    covariance alone has no inverse). The band holds 95 % of true theories if the covariance is known; the p-values
+    beside it know how few the replicas are.
 
     Parameters
     ----------

@@ -76,8 +76,8 @@ class Symbols:
         if axis.label != axis.name or not isinstance(definition, str):
             return axis
         unit = axis.unit or self.unit(definition)
-        formula = self.latex[definition] if definition in self.latex else formula_of(parse(definition), self.latex)
         if not unit:
             return axis
+        formula = self.latex[definition] if definition in self.latex else formula_of(parse(definition), self.latex)
         label = f"${formula}$" if formula else axis.label
         return replace(axis, label=label if unit == "1" else f"{label} [{unit}]", unit=unit)

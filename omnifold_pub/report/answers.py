@@ -140,13 +140,11 @@ def _of_training(calibration: Calibration | None, iterations: Sequence[Iteration
     last = iterations[-1]
     if "step 1" in last.auc:
         found = last.auc["step 1"]
-        text = (
+        overtrained = " Below 0.5 in every fit: fluctuations of the rows that were trained on have been learned."
+        facts.append(
             f"AUC of step 1 in the last iteration {found.mean:.3f}: at 0.5, the reweighted simulation cannot be told "
+            f"from the data.{overtrained if found.largest < 0.5 else ''}"
         )
-        text += "from the data."
-        if found.largest < 0.5:
-            text += " Below 0.5 in every fit: fluctuations of the rows that were trained on have been learned."
-        facts.append(text)
     return verdict, facts
 
 

@@ -3,9 +3,8 @@
 With I iterations of E epochs each a training takes ``once + I (iteration + E epoch)``. Three short trainings, of
 (I, E) = (1, 1), (1, 4) and (2, 1), give the three numbers; ``once`` is what is left after the other two are taken off.
 Each is done as often as the budget allows, at least twice, and the quickest counts: what else a machine does can only
-slow them.
-An epoch is one of all fits of an iteration together (for trees: a tree). Early stopping does not come into it, so that
-the result is an upper bound: all epochs of all iterations.
+slow them. An epoch is one of all fits of an iteration together (for trees: a tree). Early stopping does not come into
+it, so that the result is an upper bound: all epochs of all iterations.
 """
 
 from __future__ import annotations
